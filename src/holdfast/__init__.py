@@ -1,0 +1,1 @@
+"""Bounded execution for AI-agent programs."""
