@@ -1,0 +1,163 @@
+"""A ``concurrent.futures.Future`` that costs a fifth of one, and that can be awaited.
+
+Purpose: what ``submit`` returns. The standard future makes a condition, and takes it for every
+question; this one makes it only when something asks for it (``futures.wait``, ``as_completed``, a
+callback), and otherwise lets each waiter park on a lock of its own.
+
+Guarantees: the whole protocol of the standard class; settled at most once; an interrupt (Ctrl-C)
+during ``result`` leaves nothing locked, because a waiter owns its lock alone.
+
+Why no wake-up is lost: who settles writes the state first and looks for waiters second; who waits
+enters itself first and looks at the state second. One of them sees the other.
+"""
+
+import threading
+from collections.abc import Generator
+from concurrent.futures import CancelledError, Future
+from concurrent.futures._base import (  # the states that futures.wait() and as_completed() compare with
+    CANCELLED_AND_NOTIFIED,
+    FINISHED,
+    PENDING,
+    RUNNING,
+)
+from typing import Any, Generic, TypeVar
+
+from holdfast._core import clock
+
+__all__ = ("CallFuture",)
+
+R = TypeVar("R")
+
+_making = threading.Lock()
+
+
+class CallFuture(Future[R], Generic[R]):
+    """The result of a submitted call, for blocking code (``result()``) and for ``await``."""
+
+    def __init__(self) -> None:  # the standard __init__ makes the condition that we put off
+        self._state = PENDING
+        self._result: R | None = None
+        self._exception: BaseException | None = None
+        self._waiters: list[Any] = []
+        self._done_callbacks: list[Any] = []
+        self._parked: list[threading.Lock] = []
+        self._lazy_condition: threading.Condition | None = None
+
+    @property
+    def _condition(self) -> threading.Condition:  # type: ignore[override] # made when first asked for
+        condition = self._lazy_condition
+        if condition is None:
+            with _making:
+                condition = self._lazy_condition
+                if condition is None:
+                    condition = self._lazy_condition = threading.Condition()
+        return condition
+
+    # ------------------------------------------------------------ for whoever runs the call
+
+    def settle(self, value: R | None, error: BaseException | None) -> None:
+        """Set the outcome, once."""
+        self._result = value
+        self._exception = error
+        self._state = FINISHED
+        if self._parked or self._lazy_condition is not None:
+            self._announce()
+
+    def settle_cancelled(self) -> None:
+        """Mark the call as cancelled before it started, once."""
+        self._state = CANCELLED_AND_NOTIFIED
+        if self._parked or self._lazy_condition is not None:
+            self._announce()
+
+    def mark_running(self) -> None:
+        """Show the call as running."""
+        self._state = RUNNING
+
+    def _announce(self) -> None:
+        for lock in tuple(self._parked):
+            lock.release()
+        if self._lazy_condition is None:
+            return
+        with self._lazy_condition:
+            for waiter in self._waiters:
+                if self._state == CANCELLED_AND_NOTIFIED:
+                    waiter.add_cancelled(self)
+                elif self._exception is not None:
+                    waiter.add_exception(self)
+                else:
+                    waiter.add_result(self)
+            self._lazy_condition.notify_all()
+        self._invoke_callbacks()  # type: ignore[attr-defined] # the standard class has it
+
+    # ------------------------------------------------------------ for whoever waits
+
+    def cancel(self) -> bool:
+        """Take the call out of line; False if it has started. See :meth:`_withdraw`."""
+        if self._state == CANCELLED_AND_NOTIFIED:
+            return True
+        if self._state != PENDING or not self._withdraw():
+            return False
+        self.settle_cancelled()
+        return True
+
+    def _withdraw(self) -> bool:
+        """Whether the call could be taken back; its pool decides."""
+        return False
+
+    def cancelled(self) -> bool:
+        """Whether the call was taken back before it started."""
+        return self._state == CANCELLED_AND_NOTIFIED
+
+    def running(self) -> bool:
+        """Whether the call has started and has not ended."""
+        return self._state == RUNNING
+
+    def done(self) -> bool:
+        """Whether there is an outcome, or the call was taken back."""
+        return self._state in _SETTLED
+
+    def result(self, timeout: float | None = None) -> R:
+        """Return what the call returned, or raise what it raised, waiting up to ``timeout`` seconds.
+
+        Raises:
+            TimeoutError: There is no outcome yet; the call goes on.
+            concurrent.futures.CancelledError: The call was taken back before it started.
+        """
+        if self._state != FINISHED:
+            self._wait(timeout)
+        if self._exception is not None:
+            try:
+                raise self._exception
+            finally:
+                self = None  # type: ignore[assignment] # noqa: PLW0642 - break the cycle with the traceback
+        return self._result  # type: ignore[return-value] # settled without an error
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what the call raised, or None, waiting up to ``timeout`` seconds."""
+        if self._state != FINISHED:
+            self._wait(timeout)
+        return self._exception
+
+    def _wait(self, timeout: float | None) -> None:
+        lock = threading.Lock()
+        lock.acquire()
+        self._parked.append(lock)
+        if self._state not in _SETTLED and not clock.current().acquire(lock, _positive(timeout)):
+            self._parked.remove(lock)
+            if self._state not in _SETTLED:
+                raise TimeoutError
+        if self._state == CANCELLED_AND_NOTIFIED:
+            raise CancelledError
+
+    def __await__(self) -> Generator[Any, None, R]:
+        """Wait for the outcome without holding the loop; cancelling the waiter cancels the call."""
+        import asyncio  # noqa: PLC0415 - blocking programs need not load it
+
+        return asyncio.wrap_future(self).__await__()
+
+
+_SETTLED = frozenset({FINISHED, CANCELLED_AND_NOTIFIED})
+
+
+def _positive(timeout: float | None) -> float | None:
+    return None if timeout is None else max(0.0, timeout)

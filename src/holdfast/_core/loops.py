@@ -1,0 +1,204 @@
+"""What holdfast keeps for each event loop: a mailbox that other threads post to, and one timer.
+
+Purpose: bring results into a loop from any thread with one wake-up for a burst, and watch any
+number of deadlines with one ``call_at``.
+
+Guarantees: a posted letter is delivered exactly once on the loop's thread, or ``post`` returned
+False and it never will be. The descriptor (an eventfd where the system has them: a third of the
+cost of ``call_soon_threadsafe``) is closed when the loop shuts down its asynchronous generators, as
+``asyncio.run`` does, or when the loop is collected.
+
+States of a mailbox: idle -> armed (one wake-up is on its way) -> idle ...; closed from either.
+``post`` appends first and looks at the flag second; ``_deliver`` clears the flag first and takes
+letters second. So each letter is seen by the wake-up under way, or sends one of its own.
+"""
+
+import asyncio
+import contextlib
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from holdfast._core.wheel import Wheel
+
+__all__ = ("Due", "Letter", "LoopState", "loop_state")
+
+_KEY = "_holdfast_state"
+
+
+class Letter(Protocol):
+    """Something to be done on the loop's thread."""
+
+    def deliver(self) -> None:
+        """Do it; called once, on the loop's thread, and must not raise."""
+        ...
+
+
+class Due(Protocol):
+    """Something with a deadline."""
+
+    def expire(self) -> None:
+        """The deadline has come; called on the loop's thread, and must not raise."""
+        ...
+
+
+def loop_state(loop: asyncio.AbstractEventLoop) -> "LoopState":
+    """Return what holdfast keeps for ``loop``; the first call must come from the running loop.
+
+    The state lives on the loop object, so that it lives exactly as long.
+    """
+    try:
+        state: LoopState = loop.__dict__[_KEY]
+    except KeyError:
+        state = loop.__dict__[_KEY] = LoopState(loop)
+    return state
+
+
+class LoopState:
+    """The mailbox and the timer of one loop."""
+
+    __slots__ = (
+        "__weakref__",
+        "_armed",
+        "_closed",
+        "_closer",
+        "_letters",
+        "_lock",
+        "_loop",
+        "_release_fd",
+        "_timer",
+        "_wake_fd",
+        "_wheel",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._letters: deque[Letter] = deque()
+        self._lock = threading.Lock()
+        self._armed = False
+        self._closed = False
+        self._wheel: Wheel[Due] = Wheel()
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake_fd = -1
+        self._closer: AsyncGenerator[None] | None = None
+        if hasattr(os, "eventfd"):
+            self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._release_fd = weakref.finalize(self, os.close, self._wake_fd)
+            loop.add_reader(self._wake_fd, self._on_wake)
+            self._closer = _close_at_shutdown(weakref.ref(self))
+            with contextlib.suppress(StopIteration):
+                self._closer.__anext__().__await__().send(None)
+
+    # ------------------------------------------------------------ mailbox
+
+    def post(self, letter: Letter) -> bool:
+        """Have ``letter`` delivered on the loop's thread; False if the loop is closed.
+
+        May be called from any thread. Costs one append, and one wake-up for a whole burst.
+        """
+        self._letters.append(letter)
+        if self._armed:
+            return True
+        with self._lock:
+            # Held across the wake-up, so that the descriptor can't be closed and reused under it.
+            if self._armed:
+                return True
+            if self._wake():
+                self._armed = True
+                return True
+        try:
+            self._letters.remove(letter)
+        except ValueError:  # delivered all the same, by a wake-up that came in between
+            return True
+        return False
+
+    def _wake(self) -> bool:
+        if self._wake_fd >= 0:
+            # Set before the write, because the loop may run before the write returns.
+            self._armed = True
+            os.eventfd_write(self._wake_fd, 1)
+            return True
+        loop = self._loop()
+        if loop is None or loop.is_closed():
+            return False
+        self._armed = True
+        try:
+            loop.call_soon_threadsafe(self._deliver)
+        except RuntimeError:  # closed since
+            self._armed = False
+            return False
+        return True
+
+    def _on_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        self._armed = False
+        letters = self._letters
+        for _ in range(len(letters)):
+            try:
+                letter = letters.popleft()
+            except IndexError:  # taken back by its sender, which found the loop closed
+                return
+            letter.deliver()
+
+    # ------------------------------------------------------------ timer
+
+    def watch(self, entry: Due, delay: float) -> float:
+        """Call ``entry.expire()`` on the loop in ``delay`` seconds; returns :meth:`unwatch`'s key."""
+        loop = self._loop()
+        assert loop is not None  # noqa: S101 - it is running this very call
+        when = self._wheel.add(entry, loop.time(), delay)
+        if self._timer is None:
+            self._timer = loop.call_at(when, self._tick)
+        elif when < self._timer.when():
+            self._timer.cancel()
+            self._timer = loop.call_at(when, self._tick)
+        return when
+
+    def unwatch(self, entry: Due, when: float) -> None:
+        """Forget ``entry``. The timer may fire once in vain; it is never moved for one entry."""
+        self._wheel.discard(entry, when)
+
+    def _tick(self) -> None:
+        self._timer = None
+        loop = self._loop()
+        if loop is None:
+            return
+        for entry in self._wheel.pop_due(loop.time()):
+            entry.expire()
+        due = self._wheel.next_due()
+        if due is not None and self._timer is None:
+            self._timer = loop.call_at(due, self._tick)
+
+    # ------------------------------------------------------------ the end
+
+    def close(self) -> None:
+        """Deliver what has been posted and release the descriptor; called on the loop's thread.
+
+        The loop may still run a little: what is posted from now on goes the plain way.
+        """
+        loop = self._loop()
+        with self._lock:
+            fd, self._wake_fd = self._wake_fd, -1
+            self._armed = False
+        if fd >= 0:
+            if loop is not None and not loop.is_closed():
+                loop.remove_reader(fd)
+            self._release_fd()
+        self._deliver()
+
+
+async def _close_at_shutdown(state: "weakref.ref[LoopState]") -> AsyncGenerator[None]:
+    """Stand in the loop's list of asynchronous generators until the loop shuts them down."""
+    try:
+        yield
+    finally:
+        alive = state()
+        if alive is not None:
+            alive.close()

@@ -1,0 +1,1 @@
+"""The command line: one folder per verb, imported only when that verb is called."""

@@ -1,0 +1,1 @@
+"""``holdfast map``: run a function over the lines of a file, inside a bound, losing nothing."""

@@ -1,0 +1,6 @@
+"""Arithmetic of "how many" and "how often": numbers in, numbers out; no thread, no clock."""
+
+from holdfast.limits.rate import Rate, RateGate
+from holdfast.limits.retry import Retry
+
+__all__ = ("Rate", "RateGate", "Retry")

@@ -1,0 +1,20 @@
+"""Where work runs: at most so many calls in flight, at most so many queued."""
+
+from holdfast._core.future import CallFuture
+from holdfast._core.outcome import Outcome
+from holdfast.pools._stats import PoolStats
+from holdfast.pools.async_pool import AsyncCalls, AsyncPool
+from holdfast.pools.stream import Stream, StreamStats
+from holdfast.pools.thread_pool import ThreadCalls, ThreadPool
+
+__all__ = (
+    "AsyncCalls",
+    "AsyncPool",
+    "CallFuture",
+    "Outcome",
+    "PoolStats",
+    "Stream",
+    "StreamStats",
+    "ThreadCalls",
+    "ThreadPool",
+)

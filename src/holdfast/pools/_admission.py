@@ -1,0 +1,464 @@
+"""Who may start: permits, the line for them, and what a full pool does. Arithmetic under one lock.
+
+Purpose: decide for every kind of pool which call is in flight, which waits and which is refused.
+Workers, loops and processes are somebody else's: an admission starts nothing and waits for nothing.
+
+Guarantees
+- in flight is never above the ceiling through an admission of its own (a resize may leave it above
+  until work ends); the queue is never above ``max_queue``;
+- first come, first served: nobody is admitted while somebody waits;
+- a waiting entry is in exactly one place, so it is claimed, withdrawn or refused, exactly once;
+- everything is O(1), but for refusing all that wait.
+
+States of an entry: WAITING (in the line, or blocked before it) -> RUNNING (holds a permit) -> ENDED;
+or WAITING -> ENDED when withdrawn or refused. Only methods of this class move it, under the lock.
+
+Assumes: ``accepted`` of an entry does nothing but release a lock; everything else that an entry or
+a pool does happens outside the lock.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from holdfast._core.clock import Clock
+from holdfast.errors import PoolClosed, QueueFull, RateLimited, Rejected
+from holdfast.limits import RateGate
+from holdfast.pools._stats import Counters, PoolStats, Tally
+
+__all__ = ("ENDED", "RUNNING", "WAITING", "Admission", "Entry", "Overflow")
+
+Overflow = Literal["wait", "reject", "drop_oldest"]
+
+WAITING = 0
+RUNNING = 1
+ENDED = 2
+
+
+class Entry(Protocol):
+    """One call on its way through a pool."""
+
+    state: int
+    abandoned: bool
+    counted: bool  # False for a stream's turn, whose items are counted in a tally
+
+    def accepted(self) -> None:
+        """It had been blocked before a full queue and now has its place in the queue."""
+        ...
+
+    def refuse(self, error: Rejected) -> None:
+        """It was taken out of the line and will never start; called without the lock."""
+        ...
+
+
+class Admission:
+    """Permits and the line for them. Every method may be called from any thread."""
+
+    __slots__ = (
+        "_blocked",
+        "_clock",
+        "_idle_watchers",
+        "_line",
+        "_tallies",
+        "abandoned",
+        "ceiling",
+        "closed",
+        "contended",
+        "counters",
+        "gate",
+        "gate_opens_in",
+        "in_flight",
+        "limit",
+        "lock",
+        "max_abandoned",
+        "max_queue",
+        "name",
+        "overflow",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        limit: int,
+        *,
+        max_queue: int,
+        overflow: Overflow,
+        max_abandoned: int,
+        gate: RateGate | None,
+        clock: Clock,
+    ) -> None:
+        self.name = name
+        self.limit = limit
+        self.ceiling = limit
+        self.max_queue = max_queue
+        self.overflow: Overflow = overflow
+        self.max_abandoned = max_abandoned
+        self.gate = gate
+        self.gate_opens_in = 0.0
+        self.in_flight = 0
+        self.abandoned = 0
+        self.closed = False
+        self.contended = False
+        self.lock = threading.Lock()
+        self.counters = Counters()
+        self._clock = clock
+        self._line: OrderedDict[Entry, None] = OrderedDict()
+        self._blocked: OrderedDict[Entry, None] = OrderedDict()
+        self._tallies: set[Tally] = set()
+        self._idle_watchers: list[Callable[[], None]] = []
+
+    # ------------------------------------------------------------ in
+
+    def try_enter(self) -> bool:
+        """Take a permit for one call if one is free and nobody waits for it."""
+        with self.lock:
+            in_flight = self.in_flight
+            if in_flight >= self.ceiling or self._line or self.gate is not None or self.closed:
+                return False
+            self.in_flight = in_flight = in_flight + 1
+            counters = self.counters
+            counters.submitted += 1
+            if in_flight > counters.peak_in_flight:
+                counters.peak_in_flight = in_flight
+            return True
+
+    def try_borrow(self) -> bool:
+        """Take a permit for a stream, which counts its items by itself, in a tally."""
+        with self.lock:
+            if self.in_flight >= self.ceiling or self._line or self.gate is not None or self.closed:
+                return False
+            self.in_flight += 1
+            self._note_peak()
+            return True
+
+    def line_up(self, entry: Entry, *, may_block: bool) -> bool:
+        """Give ``entry`` a place.
+
+        Returns:
+            True if it is in the queue (or will start at once); False if it is blocked before a full
+            queue, which happens only with ``overflow="wait"`` and ``may_block``.
+
+        Raises:
+            QueueFull: There is no place.
+            PoolClosed: The pool admits nothing any more.
+            RateLimited: The rate is used up, and the pool rejects rather than waits.
+        """
+        dropped: Entry | None = None
+        with self.lock:
+            if self.closed:
+                raise self._refusal(PoolClosed, "it is closed; make a new pool")
+            self._check_stuck()
+            line = self._line
+            queued = True
+            if len(line) + self.in_flight >= self.ceiling + self.max_queue:
+                if self.overflow == "wait" and may_block:
+                    queued = False
+                elif self.overflow == "drop_oldest" and line and self.max_queue:
+                    dropped, _ = line.popitem(last=False)
+                    dropped.state = ENDED
+                    self.counters.withdrawn += dropped.counted
+                else:
+                    raise self._refusal_when_full()
+            elif self.gate is not None and self.overflow == "reject":
+                self._check_rate(self.gate)
+            self.counters.submitted += 1
+            if queued:
+                line[entry] = None
+                self.counters.peak_queued = max(self.counters.peak_queued, len(line))
+            else:
+                self._blocked[entry] = None
+            self._recount()
+        if dropped is not None:
+            error = self._refusal(QueueFull, "it was the oldest in a full queue, and made room for a newer call")
+            dropped.refuse(error)
+        return queued
+
+    def line_up_turn(self, entry: Entry) -> bool:
+        """Give a stream its one place in the line, over and above ``max_queue``; False if closed."""
+        with self.lock:
+            if self.closed:
+                return False
+            self._line[entry] = None
+            self._recount()
+            return True
+
+    def claim(self) -> Entry | None:
+        """Give a permit to whoever is first in line, if there is one to give."""
+        with self.lock:
+            return self._claim()
+
+    # ------------------------------------------------------------ out
+
+    def leave(self, *, ok: bool) -> Entry | None:
+        """Give one call's permit back; returns the entry that got it, or None."""
+        with self.lock:
+            if ok:
+                self.counters.completed += 1
+            else:
+                self.counters.failed += 1
+            return self._give_back()
+
+    def end(self, entry: Entry, *, ok: bool) -> tuple[bool, Entry | None]:
+        """End a running entry. Returns whether somebody still waits for it, and who starts next."""
+        with self.lock:
+            entry.state = ENDED
+            wanted = not entry.abandoned
+            if not wanted:
+                self._unabandon()
+            if ok and wanted:
+                self.counters.completed += 1
+            else:
+                self.counters.failed += 1
+            return wanted, self._give_back()
+
+    def give_back(self) -> Entry | None:
+        """Return a permit that was borrowed, or that came too late to its entry."""
+        with self.lock:
+            return self._give_back()
+
+    def put_back(self, entry: Entry) -> None:
+        """Note that a claimed entry was gone when its permit came; it never started."""
+        with self.lock:
+            entry.state = ENDED
+            self.counters.withdrawn += entry.counted
+
+    def withdraw(self, entry: Entry) -> bool:
+        """Take a waiting entry out; False if it no longer waits."""
+        with self.lock:
+            if entry.state != WAITING:
+                return False
+            if entry in self._line:
+                del self._line[entry]
+                self._accept_blocked()
+            elif entry in self._blocked:
+                del self._blocked[entry]
+            else:
+                return False
+            entry.state = ENDED
+            self.counters.withdrawn += entry.counted
+            watchers = self._recount()
+        _call_all(watchers)
+        return True
+
+    def abandon(self, entry: Entry, *, timed_out: bool) -> bool:
+        """Note that nobody waits for a running entry any more; False if it isn't running."""
+        with self.lock:
+            if entry.state != RUNNING or entry.abandoned:
+                return False
+            entry.abandoned = True
+            self._abandon()
+            self.counters.timeouts += timed_out
+            watchers = self._recount()
+        _call_all(watchers)
+        return True
+
+    def count_timeout(self) -> None:
+        """Note that a call was cancelled at its deadline."""
+        with self.lock:
+            self.counters.timeouts += 1
+
+    def abandon_item(self) -> None:
+        """Note that an item of a stream outlived its deadline; its permit stays held."""
+        with self.lock:
+            self._abandon()
+            self.counters.timeouts += 1
+            watchers = self._recount()
+        _call_all(watchers)
+
+    def unabandon_item(self) -> None:
+        """Note that such an item has ended at last."""
+        with self.lock:
+            self._unabandon()
+            self._recount()
+
+    # ------------------------------------------------------------ numbers from outside
+
+    def resize(self, limit: int) -> None:
+        """Set the limit. Who fits now is claimed by the caller; who no longer fits runs to its end."""
+        with self.lock:
+            self.limit = limit
+            self._set_ceiling()
+            self._recount()
+
+    def close(self, *, refuse_waiting: bool) -> None:
+        """Admit nothing any more; what waits is refused, or still gets its turn."""
+        with self.lock:
+            self.closed = True
+            waiting: list[Entry] = list(self._blocked)
+            self._blocked.clear()
+            if refuse_waiting:
+                waiting += self._line
+                self._line.clear()
+            for entry in waiting:
+                entry.state = ENDED
+            self.counters.withdrawn += sum(entry.counted for entry in waiting)
+            watchers = self._recount()
+        for entry in waiting:
+            entry.refuse(self._refusal(PoolClosed, "it closed before the call could start"))
+        _call_all(watchers)
+
+    def waiting(self) -> list[Entry]:
+        """Return who waits now, first come first."""
+        with self.lock:
+            return [*self._line, *self._blocked]
+
+    def on_idle(self, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` once, when nothing waits and nothing but abandoned work is in flight."""
+        with self.lock:
+            self._idle_watchers.append(watcher)
+            watchers = self._recount()
+        _call_all(watchers)
+
+    def tally(self) -> Tally:
+        """Open a tally, in which one stream counts its items."""
+        tally = Tally()
+        with self.lock:
+            self._tallies.add(tally)
+        return tally
+
+    def close_tally(self, tally: Tally) -> None:
+        """Add a stream's figures to the pool's."""
+        with self.lock:
+            if tally in self._tallies:
+                self._tallies.remove(tally)
+                self.counters.add(tally)
+
+    def stats(self, *, threads: int = 0, refused_threads: int = 0) -> PoolStats:
+        """Return one consistent reading."""
+        with self.lock:
+            return self._stats(threads, refused_threads)
+
+    def has_work(self) -> bool:
+        """Whether somebody in line could start now."""
+        return bool(self._line) and self.in_flight < self.ceiling
+
+    # ------------------------------------------------------------ inside, under the lock
+
+    def _claim(self) -> Entry | None:
+        line = self._line
+        if not line or self.in_flight >= self.ceiling:
+            return None
+        if self.gate is not None:
+            self.gate_opens_in = self.gate.take(self._clock.now())
+            if self.gate_opens_in > 0.0:
+                return None
+        entry, _ = line.popitem(last=False)
+        entry.state = RUNNING
+        self.in_flight += 1
+        self._note_peak()
+        if self._blocked:
+            self._accept_blocked()
+        self.contended = bool(line) and self.in_flight >= self.ceiling
+        return entry
+
+    def _give_back(self) -> Entry | None:
+        self.in_flight -= 1
+        if self._line:
+            return self._claim()
+        if self.contended or self._idle_watchers:
+            watchers = self._recount()
+            if watchers:
+                # Rare (a drain is waiting for this very moment), and they only release locks.
+                _call_all(watchers)
+        return None
+
+    def _accept_blocked(self) -> None:
+        if self._blocked and len(self._line) + self.in_flight < self.ceiling + self.max_queue:
+            entry, _ = self._blocked.popitem(last=False)
+            self._line[entry] = None
+            entry.accepted()
+
+    def _abandon(self) -> None:
+        self.abandoned += 1
+        self._set_ceiling()
+
+    def _unabandon(self) -> None:
+        self.abandoned -= 1
+        self.counters.late += 1
+        self._set_ceiling()
+
+    def _set_ceiling(self) -> None:
+        self.ceiling = self.limit + min(self.abandoned, self.max_abandoned)
+        while self._blocked and len(self._line) + self.in_flight < self.ceiling + self.max_queue:
+            self._accept_blocked()
+
+    def _note_peak(self) -> None:
+        if self.in_flight > self.counters.peak_in_flight:
+            self.counters.peak_in_flight = self.in_flight
+
+    def _recount(self) -> list[Callable[[], None]]:
+        over = self.in_flight > self.ceiling
+        self.contended = over or (bool(self._line) and self.in_flight >= self.ceiling)
+        if self._idle_watchers and not self._line and self.in_flight <= self.abandoned:
+            watchers, self._idle_watchers = self._idle_watchers, []
+            return watchers
+        return []
+
+    def _check_stuck(self) -> None:
+        if self.abandoned >= self.ceiling:
+            raise self._refusal(
+                QueueFull,
+                f"all {self.ceiling} permits are held by abandoned calls that do not end; "
+                "find what they wait for (pool.abandoned_calls() shows their stacks)",
+            )
+
+    def _check_rate(self, gate: RateGate) -> None:
+        wait = gate.wait(self._clock.now())
+        if wait > 0.0:
+            raise self._refusal(
+                RateLimited, f"the rate allows the next start in {wait:.3f} s", retry_after=wait
+            )
+
+    def _refusal_when_full(self) -> Rejected:
+        return self._refusal(
+            QueueFull,
+            f"{self.in_flight} of {self.limit} in flight and {len(self._line)} of {self.max_queue} "
+            "queued; slow the producer down, or raise the limit or max_queue",
+        )
+
+    def _refusal(
+        self, kind: type[Rejected], text: str, *, retry_after: float | None = None
+    ) -> Rejected:
+        rejected = self.counters.rejected
+        rejected[kind.reason] = rejected.get(kind.reason, 0) + 1
+        return kind(
+            f"pool {self.name!r} did not start the call: {text}",
+            retry_after=retry_after,
+            stats=self._stats(0, 0),
+        )
+
+    def refusal(self, kind: type[Rejected], text: str) -> Rejected:
+        """Make and count an error for a call that the pool itself refuses."""
+        with self.lock:
+            return self._refusal(kind, text)
+
+    def _stats(self, threads: int, refused_threads: int) -> PoolStats:
+        counters = self.counters.copy()
+        for tally in self._tallies:
+            counters.add(tally)
+        return PoolStats(
+            name=self.name,
+            limit=self.limit,
+            max_queue=self.max_queue,
+            in_flight=self.in_flight,
+            queued=len(self._line),
+            blocked=len(self._blocked),
+            abandoned=self.abandoned,
+            threads=threads,
+            refused_threads=refused_threads,
+            submitted=counters.submitted,
+            completed=counters.completed,
+            failed=counters.failed,
+            withdrawn=counters.withdrawn,
+            timeouts=counters.timeouts,
+            late=counters.late,
+            rejected=dict(counters.rejected),
+            peak_in_flight=counters.peak_in_flight,
+            peak_queued=counters.peak_queued,
+        )
+
+
+def _call_all(watchers: list[Callable[[], None]]) -> None:
+    for watcher in watchers:
+        watcher()

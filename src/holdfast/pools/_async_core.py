@@ -1,0 +1,204 @@
+"""The hand-over of permits to coroutines, in whichever loop and thread they wait."""
+
+import asyncio
+from asyncio.events import _get_running_loop  # None outside a loop, without an exception
+from typing import Protocol, cast
+
+from holdfast._core.clock import Clock
+from holdfast._core.loops import LoopState, loop_state
+from holdfast.errors import QueueTimeout, Rejected
+from holdfast.pools._admission import WAITING, Admission, Entry
+from holdfast.pools._timer import TIMER
+
+__all__ = ("AsyncCore", "Grantable")
+
+
+class Grantable(Entry, Protocol):
+    """An entry to which a permit can be handed."""
+
+    def granted(self) -> bool:
+        """Take the permit; False if whoever waited has gone, and the permit must go on."""
+        ...
+
+
+class Waiter:
+    """A coroutine that waits in line for a permit.
+
+    The hand-over has three steps: claimed (under the admission's lock), in transit (a letter to the
+    loop, if the permit comes from another thread), received. A coroutine that leaves before the first
+    withdraws; before the third it marks itself gone, and the permit is passed on by whoever delivers;
+    after the third it gives the permit back itself.
+    """
+
+    __slots__ = ("abandoned", "core", "due", "error", "future", "loop", "mailbox", "received", "state")
+    counted = True
+
+    def __init__(self, core: "AsyncCore", loop: asyncio.AbstractEventLoop) -> None:
+        self.core = core
+        self.loop = loop
+        self.mailbox: LoopState = loop_state(loop)
+        self.future: asyncio.Future[None] = loop.create_future()
+        self.state = WAITING
+        self.abandoned = False
+        self.received = False
+        self.error: Rejected | None = None
+        self.due: float | None = None
+
+    def granted(self) -> bool:
+        """Bring the permit to the loop."""
+        if _get_running_loop() is self.loop:
+            return self._receive()
+        return self.mailbox.post(self)
+
+    def deliver(self) -> None:
+        """On the loop: the permit, or the refusal, has come."""
+        if self.error is not None:
+            if not self.future.done():
+                self.future.set_result(None)
+        elif not self._receive():
+            self.core.pass_on_unused(self)
+
+    def _receive(self) -> bool:
+        if self.future.done():
+            return False
+        self.received = True
+        self.future.set_result(None)
+        return True
+
+    def accepted(self) -> None:
+        """Nothing to do: it waits for the permit anyway."""
+
+    def refuse(self, error: Rejected) -> None:
+        """Bring the refusal to the loop."""
+        self.error = error
+        self.mailbox.post(self)
+
+    def expire(self) -> None:
+        """On the loop: it has waited for its whole ``queue_timeout``."""
+        if self.core.admission.withdraw(self):
+            self.error = self.core.admission.refusal(
+                QueueTimeout,
+                "it waited in line for its whole queue_timeout; raise the limit, or send less",
+            )
+            if not self.future.done():
+                self.future.set_result(None)
+
+
+class _GateOpens:
+    """Passes permits on when the pool's rate allows the next start."""
+
+    __slots__ = ("core",)
+
+    def __init__(self, core: "AsyncCore") -> None:
+        self.core = core
+
+    def expire(self) -> None:
+        self.core.gate_opened()
+
+
+class AsyncCore:
+    """A pool's admission, and the passing on of its permits. Any method, from any thread."""
+
+    def __init__(self, admission: Admission, *, clock: Clock) -> None:
+        self.admission = admission
+        self.clock = clock
+        self._gate_armed = False
+
+    async def wait_for_permit(self, queue_timeout: float | None) -> None:
+        """Stand in line; returns with a permit, or raises without one."""
+        loop = asyncio.get_running_loop()
+        waiter = Waiter(self, loop)
+        self.admission.line_up(waiter, may_block=True)
+        if queue_timeout is not None:
+            waiter.due = waiter.mailbox.watch(waiter, queue_timeout)
+        # The permit may have come free since the caller looked, and a rate always goes this way.
+        self.pump()
+        try:
+            await waiter.future
+        except asyncio.CancelledError:
+            if not self.admission.withdraw(waiter) and waiter.received:
+                self.pass_on_unused(waiter)
+            raise
+        finally:
+            if waiter.due is not None:
+                waiter.mailbox.unwatch(waiter, waiter.due)
+        if waiter.error is not None:
+            raise waiter.error
+
+    def leave(self, *, ok: bool) -> None:
+        """Give one call's permit back, to whoever is next."""
+        then = self.admission.leave(ok=ok)
+        if then is not None:
+            self.pass_on(then)
+        elif self.admission.gate is not None:
+            self._arm_gate()
+
+    def give_back(self) -> None:
+        """Give a borrowed permit back, to whoever is next."""
+        self.pass_on(self.admission.give_back())
+
+    def pump(self) -> None:
+        """Hand out whatever permits are free."""
+        while (entry := self.admission.claim()) is not None:
+            self.pass_on(entry)
+        if self.admission.gate is not None:
+            self._arm_gate()
+
+    def pass_on(self, entry: Entry | None) -> None:
+        """Hand a claimed permit over; if whoever waited has gone, to the next in line."""
+        while entry is not None:
+            if cast("Grantable", entry).granted():
+                return
+            self.admission.put_back(entry)
+            entry = self.admission.give_back()
+
+    def pass_on_unused(self, entry: Entry) -> None:
+        """Pass on a permit that reached its loop too late."""
+        self.admission.put_back(entry)
+        self.give_back()
+
+    def _arm_gate(self) -> None:
+        admission = self.admission
+        if not self._gate_armed and admission.gate_opens_in > 0.0 and admission.has_work():
+            self._gate_armed = True
+            TIMER.watch(_GateOpens(self), admission.gate_opens_in)
+
+    def gate_opened(self) -> None:
+        """The rate allows the next start."""
+        self._gate_armed = False
+        self.admission.gate_opens_in = 0.0
+        self.pump()
+
+
+class RunDeadline:
+    """Cancels the task of a call that runs longer than its timeout, and tells that apart.
+
+    The rules are those of ``asyncio.timeout``: a cancellation that came from elsewhere as well wins.
+    """
+
+    __slots__ = ("_cancelling", "_due", "_mailbox", "_task", "expired")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - it is what runs this coroutine
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._mailbox = loop_state(loop)
+        self.expired = False
+        self._due = self._mailbox.watch(self, timeout)
+
+    def expire(self) -> None:
+        """On the loop: the time is up."""
+        self.expired = True
+        self._task.cancel()
+
+    def turn(self, error: BaseException | None) -> bool:
+        """The call has ended, with ``error`` or without: whether that is this deadline's doing.
+
+        Takes back the deadline's own cancellation, whatever became of it.
+        """
+        self._mailbox.unwatch(self, self._due)
+        if not self.expired:
+            return False
+        ours = self._task.uncancel() <= self._cancelling
+        return ours and isinstance(error, asyncio.CancelledError)

@@ -1,0 +1,177 @@
+"""A coroutine that was submitted: from blocking code, or to be awaited later."""
+
+import asyncio
+import threading
+from asyncio.events import _get_running_loop  # None outside a loop, without an exception
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from typing import Any
+
+from holdfast._core.future import CallFuture
+from holdfast.errors import CallTimeout, QueueTimeout, Rejected
+from holdfast.pools._admission import WAITING
+from holdfast.pools._async_core import AsyncCore, RunDeadline
+from holdfast.pools._timer import TIMER
+
+__all__ = ("AsyncCall",)
+
+
+class AsyncCall(CallFuture[Any]):
+    """The call, its future and its place in line.
+
+    WAITING until a permit is handed to it; then a task on its loop runs it and gives the permit back
+    when the coroutine has ended, which for a cancelled future is later than ``cancel()``.
+    """
+
+    counted = True
+
+    def __init__(
+        self,
+        core: AsyncCore,
+        loop: asyncio.AbstractEventLoop,
+        fn: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        timeout: float | None,
+        queue_timeout: float | None,
+    ) -> None:
+        super().__init__()
+        self.state = WAITING
+        self.abandoned = False
+        self._core = core
+        self._loop = loop
+        self._fn = fn
+        self._args = args
+        self._kwargs = kwargs
+        self._timeout = timeout
+        self._queue_timeout = queue_timeout
+        self._context = copy_context()
+        self._task: asyncio.Task[None] | None = None
+        self._due: float | None = None
+        self._accept_lock: threading.Lock | None = None
+        self._is_accepted = False
+
+    def line_up(self, *, may_block: bool) -> None:
+        """Take a place in line, blocking while the queue is full, where that is allowed."""
+        admission = self._core.admission
+        queued = admission.line_up(self, may_block=may_block)
+        if self._queue_timeout is not None:
+            self._due = TIMER.watch(self, self._queue_timeout)
+        self._core.pump()
+        if queued or self._is_accepted:
+            return
+        self._accept_lock = lock = threading.Lock()
+        lock.acquire()
+        try:
+            # Entered first, looked second: either we see the flag, or whoever sets it sees the lock.
+            if not self._is_accepted:
+                self._core.clock.acquire(lock, None)
+        except BaseException:  # an interrupt: the caller will never see the future
+            admission.withdraw(self)
+            raise
+        if self.done() and isinstance(error := self.exception(), Rejected):
+            raise error
+
+    # ------------------------------------------------------------ as an entry
+
+    def granted(self) -> bool:
+        """Start on the loop."""
+        try:
+            if _get_running_loop() is self._loop:
+                self._start()
+            else:
+                self._loop.call_soon_threadsafe(self._start)
+        except RuntimeError:  # the loop has closed: nobody can run it or wait for it
+            self.settle_cancelled()
+            return False
+        return True
+
+    def accepted(self) -> None:
+        """Let a blocked submitter go on."""
+        if not self._is_accepted:
+            self._is_accepted = True
+            if self._accept_lock is not None:
+                self._accept_lock.release()
+
+    def refuse(self, error: Rejected) -> None:
+        """Settle the future with the refusal."""
+        self._unwatch()
+        self.settle(None, error)
+        self.accepted()
+
+    def expire(self) -> None:
+        """On the timer's thread: it has waited for its whole ``queue_timeout``."""
+        if self._core.admission.withdraw(self):
+            self.refuse(
+                self._core.admission.refusal(
+                    QueueTimeout,
+                    "it waited in line for its whole queue_timeout; raise the limit, or send less",
+                )
+            )
+
+    # ------------------------------------------------------------ running
+
+    def _unwatch(self) -> None:
+        if self._due is not None:
+            TIMER.unwatch(self, self._due)
+            self._due = None
+
+    def _start(self) -> None:
+        self._unwatch()
+        if self.done():  # cancelled on the way
+            self._core.pass_on_unused(self)
+            return
+        self.mark_running()
+        self._task = asyncio.Task(self._run(), loop=self._loop, context=self._context)
+        self._task.add_done_callback(self._ended)
+
+    async def _run(self) -> Any:
+        if self._timeout is None:
+            return await self._fn(*self._args, **self._kwargs)
+        deadline = RunDeadline(self._loop, self._timeout)
+        try:
+            value = await self._fn(*self._args, **self._kwargs)
+        except BaseException as error:
+            if not deadline.turn(error):
+                raise
+            self._core.admission.count_timeout()
+            msg = (
+                f"pool {self._core.admission.name!r}: the call ran longer than its timeout of "
+                f"{self._timeout:g} s and was cancelled"
+            )
+            raise CallTimeout(msg, stopped=True) from None
+        deadline.turn(None)
+        return value
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._args = ()
+        self._kwargs = {}
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        self._core.leave(ok=error is None)
+        if self.done():
+            return
+        if task.cancelled():
+            self.settle_cancelled()
+        else:
+            self.settle(None if error is not None else task.result(), error)
+
+    def cancel(self) -> bool:
+        """Take the call out of line, or cancel its coroutine; False if it has ended."""
+        if super().cancel():
+            return True
+        task = self._task
+        if task is None or self.done():
+            return False
+        self.settle_cancelled()
+        try:
+            self._loop.call_soon_threadsafe(task.cancel)
+        except RuntimeError:  # the loop has closed, and took the task with it
+            return True
+        return True
+
+    def _withdraw(self) -> bool:
+        if not self._core.admission.withdraw(self):
+            return False
+        self._unwatch()
+        return True

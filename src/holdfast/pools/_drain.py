@@ -1,0 +1,60 @@
+"""Waiting for a pool to fall idle, in blocking code and in a coroutine."""
+
+import asyncio
+import threading
+
+from holdfast._core.clock import Clock
+from holdfast._core.loops import loop_state
+from holdfast.pools._admission import Admission
+
+__all__ = ("wait_idle", "wait_idle_async")
+
+
+def wait_idle(admission: Admission, clock: Clock, timeout: float | None) -> bool:
+    """Block until nothing waits and nothing but abandoned work is in flight; False after ``timeout``."""
+    idle = threading.Lock()
+    idle.acquire()
+    admission.on_idle(idle.release)
+    return clock.acquire(idle, timeout)
+
+
+class _Idle:
+    """Carries the news into a loop."""
+
+    __slots__ = ("_future", "_mailbox")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, future: "asyncio.Future[bool]") -> None:
+        self._mailbox = loop_state(loop)
+        self._future = future
+
+    def send(self) -> None:
+        self._mailbox.post(self)
+
+    def deliver(self) -> None:
+        if not self._future.done():
+            self._future.set_result(True)
+
+    def expire(self) -> None:
+        if not self._future.done():
+            self._future.set_result(False)
+
+    def watch(self, timeout: float) -> float:
+        return self._mailbox.watch(self, timeout)
+
+    def unwatch(self, key: float) -> None:
+        self._mailbox.unwatch(self, key)
+
+
+async def wait_idle_async(admission: Admission, timeout: float | None) -> bool:
+    """Wait for the same without holding the loop."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[bool] = loop.create_future()
+    idle = _Idle(loop, future)
+    admission.on_idle(idle.send)
+    if timeout is None:
+        return await future
+    key = idle.watch(timeout)
+    try:
+        return await future
+    finally:
+        idle.unwatch(key)

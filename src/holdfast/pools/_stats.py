@@ -1,0 +1,104 @@
+"""What a pool counts, and the frozen record that it shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ("Counters", "PoolStats", "Tally")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStats:
+    """One consistent reading of a pool.
+
+    At every moment ``submitted == completed + failed + withdrawn + in_flight + queued + blocked``,
+    but that items of a stream are counted as they end.
+
+    Attributes:
+        name: The pool's name.
+        limit: Permits that the pool has.
+        max_queue: Most calls that may wait in the queue.
+        in_flight: Permits that are out, abandoned ones included.
+        queued: Calls that wait in the queue.
+        blocked: Callers that wait for a place in the queue.
+        abandoned: Calls in flight whose caller has timed out or was cancelled.
+        threads: Worker threads that exist now.
+        refused_threads: How often the system refused to start a thread.
+        submitted: Calls that were given a permit or a place, since the pool was made.
+        completed: Calls that returned.
+        failed: Calls that raised, or whose result came too late.
+        withdrawn: Calls that left the line, or were refused in it, before they started.
+        timeouts: Calls that ran longer than their timeout.
+        late: Abandoned calls that have ended since.
+        rejected: Refusals by reason.
+        peak_in_flight: Most permits that were out at once.
+        peak_queued: Most calls that were queued at once.
+    """
+
+    name: str
+    limit: int
+    max_queue: int
+    in_flight: int
+    queued: int
+    blocked: int
+    abandoned: int
+    threads: int
+    refused_threads: int
+    submitted: int
+    completed: int
+    failed: int
+    withdrawn: int
+    timeouts: int
+    late: int
+    rejected: Mapping[str, int]
+    peak_in_flight: int
+    peak_queued: int
+
+
+class Tally:
+    """What one stream counts of its items. Written by the stream alone, read under the pool's lock."""
+
+    __slots__ = ("completed", "failed")
+
+    def __init__(self) -> None:
+        self.completed = 0
+        self.failed = 0
+
+
+class Counters:
+    """What a pool counts. Changed only under the pool's lock."""
+
+    __slots__ = (
+        "completed",
+        "failed",
+        "late",
+        "peak_in_flight",
+        "peak_queued",
+        "rejected",
+        "submitted",
+        "timeouts",
+        "withdrawn",
+    )
+
+    def __init__(self) -> None:
+        self.submitted = 0
+        self.completed = 0
+        self.failed = 0
+        self.withdrawn = 0
+        self.timeouts = 0
+        self.late = 0
+        self.peak_in_flight = 0
+        self.peak_queued = 0
+        self.rejected: dict[str, int] = {}
+
+    def copy(self) -> "Counters":
+        """Return the same figures in a record of their own."""
+        other = Counters()
+        for name in self.__slots__:
+            setattr(other, name, getattr(self, name))
+        return other
+
+    def add(self, tally: Tally) -> None:
+        """Add the items of one stream."""
+        self.submitted += tally.completed + tally.failed
+        self.completed += tally.completed
+        self.failed += tally.failed

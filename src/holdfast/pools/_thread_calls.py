@@ -1,0 +1,185 @@
+"""The calls of a thread pool, and who waits for each: a loop, or blocking code.
+
+A call is in exactly one state, kept by the pool's admission: WAITING, RUNNING, ENDED. Its outcome
+goes to its caller exactly once: from the worker that ran it, or, when the caller timed out or left
+first (``abandoned``), not at all; the admission's lock decides which.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from holdfast._core.future import CallFuture
+from holdfast._core.loops import LoopState
+from holdfast.errors import Rejected
+from holdfast.pools._admission import WAITING, Entry
+
+if TYPE_CHECKING:
+    from holdfast.pools._thread_core import ThreadCore
+
+__all__ = ("LoopCall", "SubmittedCall", "ThreadCall")
+
+
+class LoopCall:
+    """A call that a coroutine awaits. Its outcome travels in the loop's mailbox."""
+
+    __slots__ = (
+        "abandoned",
+        "args",
+        "context",
+        "core",
+        "due",
+        "error",
+        "fn",
+        "future",
+        "kwargs",
+        "mailbox",
+        "queue_until",
+        "started",
+        "state",
+        "timeout",
+        "value",
+    )
+    counted = True
+
+    def __init__(
+        self,
+        core: "ThreadCore",
+        mailbox: LoopState,
+        future: "asyncio.Future[None]",
+        context: Context,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self.core = core
+        self.mailbox = mailbox
+        self.future = future
+        self.context = context
+        self.fn: Callable[..., Any] | None = fn
+        self.args = args
+        self.kwargs = kwargs
+        self.state = WAITING
+        self.abandoned = False
+        self.timeout: float | None = None
+        self.queue_until: float | None = None
+        self.started: float | None = None
+        self.due: float | None = None
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def work(self) -> Entry | None:
+        """Run on a worker's thread; returns what that worker does next."""
+        if self.timeout is not None:
+            self.started = self.core.now()
+        assert self.fn is not None  # noqa: S101 - dropped only after the run
+        try:
+            value = self.context.run(self.fn, *self.args, **self.kwargs)
+        except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
+            return self.core.ended(self, None, error)
+        return self.core.ended(self, value, None)
+
+    def finish(self, value: Any, error: BaseException | None) -> None:
+        """Send the outcome to the loop; lost only with the loop itself."""
+        self.value = value
+        self.error = error
+        self.fn = None
+        self.mailbox.post(self)
+
+    def deliver(self) -> None:
+        """On the loop: wake the coroutine."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+    def accepted(self) -> None:
+        """Nothing to do: the coroutine waits for the outcome anyway."""
+
+    def refuse(self, error: Rejected) -> None:
+        """Bring the refusal to the coroutine."""
+        self.finish(None, error)
+
+    def expire(self) -> None:
+        """On the timer's thread."""
+        self.core.check_deadline(self)
+
+
+class SubmittedCall(CallFuture[Any]):
+    """A call that was submitted: its own future."""
+
+    counted = True
+
+    def __init__(
+        self,
+        core: "ThreadCore",
+        context: Context,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.core = core
+        self.context = context
+        self.fn: Callable[..., Any] | None = fn
+        self.args = args
+        self.kwargs = kwargs
+        self.state = WAITING
+        self.abandoned = False
+        self.timeout: float | None = None
+        self.queue_until: float | None = None
+        self.started: float | None = None
+        self.due: float | None = None
+        self._is_accepted = False
+        self._accept_lock: threading.Lock | None = None
+
+    def work(self) -> Entry | None:
+        """Run on a worker's thread; returns what that worker does next."""
+        if self.timeout is not None:
+            self.started = self.core.now()
+        self.mark_running()
+        assert self.fn is not None  # noqa: S101 - dropped only after the run
+        try:
+            value = self.context.run(self.fn, *self.args, **self.kwargs)
+        except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
+            then = self.core.ended(self, None, error)
+            self = None  # type: ignore[assignment] # noqa: PLW0642 - break the cycle with the traceback
+            return then
+        return self.core.ended(self, value, None)
+
+    def finish(self, value: Any, error: BaseException | None) -> None:
+        """Settle the future, and let go of the arguments, which may be large."""
+        self.fn = None
+        self.args = ()
+        self.kwargs = {}
+        self.settle(value, error)
+
+    def refuse(self, error: Rejected) -> None:
+        """Settle the future with the refusal, and wake a submitter that is still blocked."""
+        self.finish(None, error)
+        if not self._is_accepted:
+            self.accepted()
+
+    def accepted(self) -> None:
+        """Let a blocked submitter go on."""
+        self._is_accepted = True
+        if self._accept_lock is not None:
+            self._accept_lock.release()
+
+    def wait_accepted(self, timeout: float | None) -> bool:
+        """Block the submitter until there is a place in the queue; False after ``timeout`` seconds."""
+        lock = threading.Lock()
+        lock.acquire()
+        self._accept_lock = lock
+        # Entered first, looked second: either we see the flag, or whoever sets it sees the lock.
+        return self._is_accepted or self.core.clock.acquire(lock, timeout)
+
+    def expire(self) -> None:
+        """On the timer's thread."""
+        self.core.check_deadline(self)
+
+    def _withdraw(self) -> bool:
+        return self.core.withdraw(self)
+
+
+ThreadCall = LoopCall | SubmittedCall
