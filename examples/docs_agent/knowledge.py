@@ -204,7 +204,7 @@ def main() -> int:
     except (KnowledgeError, OSError) as error:
         print(f"knowledge base: {error}", file=sys.stderr)
         return 1
-    print(f"{count} entries in {path}")
+    print(f"{count:,} entries in {path}")
     return 0
 
 

@@ -70,7 +70,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     if not url and not key:
         message = (
             "there is no model to ask: set MODEL_BASE_URL to the address of one (start one here "
-            f"with: python -m holdfast.testing.model_server), or {protocol.key_variable} to a key"
+            f"with: python -m holdfast.testing.model_server), or {ANTHROPIC.key_variable} or "
+            f"{OPENAI.key_variable} to a key"
         )
         raise ModelError(message)
     base_url = complete_url(url) if url else protocol.home

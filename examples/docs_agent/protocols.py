@@ -34,7 +34,7 @@ class Protocol:
 
 def anthropic_headers(key: str) -> dict[str, str]:
     """Return the headers of Anthropic's Messages API."""
-    return {"x-api-key": key, "anthropic-version": "2023-06-01"}
+    return {"x-api-key": key, "anthropic-version": "2026-10-21"}
 
 
 def anthropic_request(model: str, system: str, user: str) -> dict[str, Any]:

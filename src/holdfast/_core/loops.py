@@ -107,7 +107,6 @@ class LoopState:
             if self._armed:
                 return True
             if self._wake():
-                self._armed = True
                 return True
         try:
             self._letters.remove(letter)

@@ -310,12 +310,10 @@ class Admission:
             watchers = self._recount()
         _call_all(watchers)
 
-    def tally(self) -> Tally:
-        """Open a tally, in which one stream counts its items."""
-        tally = Tally()
+    def open_tally(self, tally: Tally) -> None:
+        """Count the items of one more stream among the pool's calls."""
         with self.lock:
             self._tallies.add(tally)
-        return tally
 
     def close_tally(self, tally: Tally) -> None:
         """Add a stream's figures to the pool's."""

@@ -99,6 +99,12 @@ class _GateOpens:
 class AsyncCore:
     """A pool's admission, and the passing on of its permits. Any method, from any thread."""
 
+    __slots__ = (
+        "_gate_armed",
+        "admission",
+        "clock",
+    )
+
     def __init__(self, admission: Admission, *, clock: Clock) -> None:
         self.admission = admission
         self.clock = clock

@@ -28,7 +28,7 @@ import threading
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextvars import Context, copy_context
-from typing import Any, Final, cast
+from typing import Any, Final, cast, overload
 
 from holdfast._core.clock import Clock
 from holdfast._core.loops import LoopState, loop_state
@@ -45,6 +45,10 @@ __all__ = ("AsyncStreamEngine",)
 
 SLICE: Final = 0.001
 """Seconds for which workers may hold a pass of the loop, or a permit that others wait for."""
+
+
+_YIELD: Final = 0.000_003
+"""Seconds added for each worker, so that yielding, a third of that each, stays the smaller part."""
 
 
 class _Stopped(Exception):  # noqa: N818 - a signal between two functions, never seen outside
@@ -114,6 +118,38 @@ class _Call:
 class AsyncStreamEngine:
     """Runs one stream's items as coroutines."""
 
+    __slots__ = (
+        "_admission",
+        "_bridge",
+        "_context",
+        "_ended",
+        "_exhausted",
+        "_feed",
+        "_fn",
+        "_items",
+        "_latch",
+        "_loop",
+        "_next_index",
+        "_on_end",
+        "_owed",
+        "_pass_open",
+        "_retry",
+        "_slice_end",
+        "_slots",
+        "_source",
+        "_stopping",
+        "_sweeper",
+        "_take",
+        "_timeout",
+        "_turn",
+        "_unborn",
+        "_width",
+        "clock",
+        "core",
+        "mailbox",
+        "window",
+    )
+
     def __init__(
         self,
         core: AsyncCore,
@@ -133,17 +169,19 @@ class AsyncStreamEngine:
         self._admission = core.admission
         self._fn = fn
         self._items = items
-        self._outcomes = outcomes
         self._timeout = timeout
         self._retry = retry
         self._on_end = on_end
         across = width if width is not None else self._admission.limit
         self._width = width if width is not None else sys.maxsize
         size = across + (across if spare is None else spare)
-        self.window = Window(size, ordered=ordered, feed=self.resume)
-        self._tally = self._admission.tally()
+        self.window = Window(size, ordered=ordered, outcomes=outcomes, feed=self.resume)
+        self._admission.open_tally(self.window)
         self._slots: set[_Slot] = set()
         self._turn: _Turn | None = None
+        self._unborn = 0  # workers that were hired and have not begun
+        self._owed = False  # somebody was not hired because there were enough
+        self._next_index = 0
         self._exhausted = False
         self._stopping = False
         self._feed: Feed | None = None
@@ -215,6 +253,7 @@ class AsyncStreamEngine:
         if self._exhausted or self._stopping or self._turn is not None:
             return
         if len(self._slots) >= min(self._width, self._admission.limit):
+            self._owed = True
             return
         if self._feed is None and self.window.full():
             self.window.starved = True
@@ -253,6 +292,7 @@ class AsyncStreamEngine:
         assert self._loop is not None  # noqa: S101 - set before anything is hired
         slot = _Slot()
         self._slots.add(slot)
+        self._unborn += 1
         # The class, not loop.create_task: an eager factory would nest a worker in its hirer.
         slot.task = asyncio.Task(
             self._work(slot),
@@ -272,8 +312,9 @@ class AsyncStreamEngine:
             self._input_failed(error)
         if slot.has_permit:
             self.core.give_back()
-        if self._feed is None or self._feed.has_items():
-            # It may have been counted as a worker by somebody who wanted to hire one.
+        if self._owed and (self._feed is None or self._feed.has_items()):
+            # It was counted as a worker, though on its way out, by somebody who wanted to hire one.
+            self._owed = False
             self._hire()
         self._check_end()
 
@@ -283,26 +324,36 @@ class AsyncStreamEngine:
 
     # ------------------------------------------------------------ working
 
-    async def _work(self, slot: _Slot) -> None:  # noqa: C901, PLR0912, PLR0915 - the loop that every item pays for: kept in one frame
-        window, results, admission, tally = self.window, self.window.results, self._admission, self._tally
-        fn, take, now, width = self._fn, self._take, self.clock.now, self._width
-        fed, plain = self._feed is not None, not self._outcomes
-        ordered, slots = window.ordered, self._slots
-        base = copy_context()
+    async def _work(self, slot: _Slot) -> None:  # noqa: C901, PLR0912, PLR0915 - the loop that every item pays for, kept in one frame
+        self._unborn -= 1
+        window = self.window
+        ready, held, size, ordered = window.ready, window.held, window.size, window.ordered
+        append = ready.append
+        fn, take, now = self._fn, self._take, self.clock.now
+        fed, timed, plain = self._feed is not None, self._timeout is not None, not window.outcomes
+        copy = copy_context
+        base = copy()
+        fresh, stalled_at = True, -1
         time = slot.since = now()
-        fresh = True
-        while not self._stopping:
-            if self._pass_open and time >= self._slice_end:
-                await asyncio.sleep(0)
-                time = now()
-                continue
-            if admission.contended and time - slot.since >= SLICE:
-                self._yield_permit(slot)
-                return
-            index = window.pulled
-            if fed:
-                index = self._next_index
-            elif index - window.head >= window.size:
+        while True:
+            if time >= self._slice_end:  # also set by whoever wants the workers to look up
+                if self._stopping:
+                    return
+                if self._pass_open:
+                    await asyncio.sleep(0)
+                    time = now()
+                    continue
+                if self._admission.contended and time - slot.since >= SLICE:
+                    self._yield_permit()
+                    return
+                self._open_pass(time)
+            index = self._next_index
+            if not fed and index - window.next + len(ready) >= size:
+                if index != stalled_at:  # a consumer that keeps up makes room within one pass
+                    stalled_at = index
+                    await asyncio.sleep(0)
+                    time = now()
+                    continue
                 window.starved = True
                 if window.full():
                     return
@@ -317,82 +368,89 @@ class AsyncStreamEngine:
             except BaseException as error:  # noqa: BLE001 - the input's error ends the stream, whatever it is
                 self._input_failed(error)
                 return
-            if fed:
-                self._next_index = index + 1
-            else:
+            self._next_index = index + 1
+            if not fed:
                 window.pulled = index + 1
-            if len(slots) < admission.limit and len(slots) < width:
+            if fresh:
+                fresh = False
                 self._hire()
-                if fresh:  # each new worker hires two, so that their number doubles
-                    fresh = False
+                if index > window.next + len(held):
+                    # Items before this one are suspended, so more workers are of use: two for each
+                    # new one, and their number doubles with every pass.
                     self._hire()
-            if not self._pass_open:
-                self._open_pass(time)
             slot.index = index
-            slot.started = time
-            failure: BaseException | None = None
+            if timed:
+                slot.started = time
+            began = time
             try:
                 value = await fn(item)
+                if timed:
+                    slot.started = None
+                    if slot.expired:
+                        self._judge(slot, None)
             except BaseException as error:  # noqa: BLE001 - judged in _recover
-                failure = error
-                value = None
-            if failure is not None or slot.expired:
                 try:
-                    value, failure = await self._recover(slot, item, value, failure)
+                    value, failure = await self._recover(slot, item, error)
                 except _Stopped:
                     return
-            slot.started = None
-            began, time = time, now()
-            if failure is None:
-                tally.completed += 1
-                outcome = value if plain else Outcome(index, item, value, None, slot.attempts, time - began)
+                time = now()
+                if failure is not None:
+                    window.failed += 1
+                    if plain:
+                        self._item_failed(index, failure)
+                        return
+                    value = Outcome(index, item, None, failure, slot.attempts, time - began)
+                    failure = None
+                elif not plain:
+                    value = Outcome(index, item, value, None, slot.attempts, time - began)
             else:
-                tally.failed += 1
-                window.failed += 1
-                if plain:
-                    self._item_failed(index, failure)
-                    del failure
-                    return
-                outcome = Outcome(index, item, None, failure, slot.attempts, time - began)
-                del failure
-            slot.attempts = 1
-            if ordered:
-                results[index] = outcome
-                if window.waiter is not None and index == window.head:
+                time = now()
+                if not plain:
+                    value = Outcome(index, item, value, None, 1, time - began)
+            if ordered and index == window.next and not held:  # window.put, without the call
+                append(value)
+                window.next = index + 1
+                if window.waiter is not None:
                     window.wake()
             else:
-                window.put(index, outcome)
+                window.put(index, value)
             try:
-                changed = copy_context() != base
+                if copy() != base:
+                    self._replace(slot)
+                    return
             except Exception:  # noqa: BLE001 - values of context variables may refuse to be compared
-                changed = True
-            if changed:
                 self._replace(slot)
                 return
 
-    _next_index = 0
-
     async def _recover(
-        self, slot: _Slot, item: Any, value: Any, failure: BaseException | None
+        self, slot: _Slot, item: Any, failure: BaseException
     ) -> tuple[Any, BaseException | None]:
-        """Judge an attempt that did not simply return, and try again where that is asked for."""
-        attempts = itertools.count(slot.attempts)
-        while True:
-            slot.attempts = next(attempts)
+        """Judge an attempt that raised, and try again where that is asked for."""
+        for attempt in itertools.count(1):
+            slot.attempts = attempt
             slot.started = None
-            failure = self._judge(slot, failure)
-            if failure is None:
-                return value, None
-            delay = None if self._retry is None else self._retry.delay(slot.attempts, failure)
-            if delay is None or self._exhausted_by_error():
-                return None, failure
+            judged = self._judge(slot, failure)
+            delay = None if self._retry is None else self._retry.delay(attempt, judged)
+            if delay is None or self.window.error is not None or self._stopping:
+                return None, judged
             try:
                 await asyncio.sleep(delay)
                 slot.started = self.clock.now()
-                value, failure = await self._fn(item), None
+                value = await self._fn(item)
             except BaseException as error:  # noqa: BLE001 - judged in the next round
                 failure = error
+            else:
+                slot.attempts = attempt + 1
+                slot.started = None
+                if slot.expired:
+                    self._judge(slot, None)
+                return value, None
+        raise AssertionError("unreachable")  # noqa: EM101 - itertools.count never ends
 
+    @overload
+    def _judge(self, slot: _Slot, failure: BaseException) -> BaseException: ...
+    @overload
+    def _judge(self, slot: _Slot, failure: None) -> None: ...
     def _judge(self, slot: _Slot, failure: BaseException | None) -> BaseException | None:
         """Tell the deadline's cancellation from an item's own, and both from the worker's end."""
         task = slot.task
@@ -400,24 +458,23 @@ class AsyncStreamEngine:
         expired, slot.expired = slot.expired, False
         if expired:
             task.uncancel()
+        if failure is None:
+            return None  # it ended in the very moment of its deadline, or would not be cancelled
         if isinstance(failure, (KeyboardInterrupt, SystemExit)):
             raise failure
         if isinstance(failure, asyncio.CancelledError) and (self._stopping or task.cancelling()):
             self._cancelled_from_outside()
             raise _Stopped
-        if expired and failure is not None:
-            timeout = CallTimeout(
-                f"pool {self._admission.name!r}: item {slot.index} ran longer than its timeout of "
-                f"{self._timeout:g} s and was cancelled",
-                stopped=True,
-            )
-            if not isinstance(failure, asyncio.CancelledError):
-                timeout.__cause__ = failure
-            return timeout
-        return failure
-
-    def _exhausted_by_error(self) -> bool:
-        return self.window.error is not None or self._stopping
+        if not expired:
+            return failure
+        timeout = CallTimeout(
+            f"pool {self._admission.name!r}: item {slot.index} ran longer than its timeout of "
+            f"{self._timeout:g} s and was cancelled",
+            stopped=True,
+        )
+        if not isinstance(failure, asyncio.CancelledError):
+            timeout.__cause__ = failure
+        return timeout
 
     def _item_failed(self, index: int, error: BaseException) -> None:
         """An item's error ends the stream: nothing new starts, what comes behind it is cancelled."""
@@ -448,7 +505,7 @@ class AsyncStreamEngine:
     def _stop_pulling(self) -> None:
         self._exhausted = True
 
-    def _yield_permit(self, slot: _Slot) -> None:
+    def _yield_permit(self) -> None:
         """Somebody waits for a permit: this worker ends, and the stream stands in line behind them."""
         if self._turn is None and not self._exhausted and not self._stopping:
             self._turn = _Turn(self)
@@ -469,11 +526,18 @@ class AsyncStreamEngine:
         """The first item of a pass of the loop starts the slice that all workers share."""
         assert self._loop is not None  # noqa: S101 - it is running this
         self._pass_open = True
-        self._slice_end = time + SLICE
+        self._slice_end = time + SLICE + _YIELD * len(self._slots)
         self._loop.call_soon(self._close_pass)
+        if not self._unborn and len(self._slots) < self._admission.limit and self._suspended():
+            self._hire()
+
+    def _suspended(self) -> bool:
+        """Whether items that have started are waiting for something: then more workers are of use."""
+        return self._next_index > self.window.next + len(self.window.held)
 
     def _close_pass(self) -> None:
         self._pass_open = False
+        self._slice_end = 0.0
 
     def _sweep(self) -> None:
         """Cancel what has run for too long; look again when the next item may be due."""
@@ -515,7 +579,7 @@ class AsyncStreamEngine:
             self._feed.stop()
         elif self._source is not None:
             self._close_source(self._source)
-        self._admission.close_tally(self._tally)
+        self._admission.close_tally(window)
         self._fn = self._take = self._nothing
         self._items = ()
         if self._ended is not None and not self._ended.done():
@@ -551,6 +615,7 @@ class AsyncStreamEngine:
     def _stop(self) -> None:
         self._stopping = True
         self._exhausted = True
+        self._slice_end = 0.0
         for slot in tuple(self._slots):
             self._cancel(slot)
         self._check_end()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 __all__ = ("Counters", "PoolStats", "Tally")
 
@@ -54,14 +55,15 @@ class PoolStats:
     peak_queued: int
 
 
-class Tally:
-    """What one stream counts of its items. Written by the stream alone, read under the pool's lock."""
+class Tally(Protocol):
+    """What one stream counts of its items; written by the stream alone, read under the pool's lock."""
 
-    __slots__ = ("completed", "failed")
+    failed: int
 
-    def __init__(self) -> None:
-        self.completed = 0
-        self.failed = 0
+    @property
+    def completed(self) -> int:
+        """Items whose function has returned."""
+        ...
 
 
 class Counters:

@@ -73,6 +73,27 @@ class _GateOpens:
 class ThreadCore:
     """A pool's admission and its worker threads. Every method may be called from any thread."""
 
+    __slots__ = (
+        "__weakref__",
+        "_ending",
+        "_gate_armed",
+        "_idle",
+        "_idle_timeout",
+        "_initializer",
+        "_lock",
+        "_min_workers",
+        "_prefix",
+        "_refused",
+        "_searching",
+        "_started",
+        "_stopping",
+        "_workers",
+        "admission",
+        "broken",
+        "clock",
+        "now",
+    )
+
     def __init__(
         self,
         admission: Admission,

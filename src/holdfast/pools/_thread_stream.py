@@ -17,7 +17,6 @@ the reason; so nobody counts it as working when it has decided to go.
 """
 
 import asyncio
-import itertools
 import logging
 import sys
 import threading
@@ -47,7 +46,22 @@ log = logging.getLogger("holdfast.pools")
 class _Turn:
     """The stream's place in the pool's line, and then its work on one thread."""
 
-    __slots__ = ("abandoned", "attempts", "due", "engine", "index", "item", "left", "since", "started", "state")
+    __slots__ = (
+        "abandoned",
+        "attempts",
+        "began",
+        "due",
+        "engine",
+        "error",
+        "index",
+        "item",
+        "left",
+        "since",
+        "started",
+        "state",
+        "time",
+        "value",
+    )
     counted = False
 
     def __init__(self, engine: "ThreadStreamEngine") -> None:
@@ -55,10 +69,14 @@ class _Turn:
         self.state = WAITING
         self.abandoned = False
         self.due: float | None = None
-        self.index = -1
+        self.index = -1  # of the running item; -1 between items
         self.item: Any = None
+        self.value: Any = None
+        self.error: BaseException | None = None
         self.attempts = 1
         self.since = 0.0
+        self.time = 0.0
+        self.began = 0.0
         self.started: float | None = None  # of the running attempt; None between items
         self.left = False  # nobody waits for the running item any more
 
@@ -77,6 +95,33 @@ class _Turn:
 
 class ThreadStreamEngine:
     """Runs one stream's items on the threads of a pool."""
+
+    __slots__ = (
+        "_admission",
+        "_bridge",
+        "_context",
+        "_exhausted",
+        "_feed",
+        "_fn",
+        "_items",
+        "_lock",
+        "_loop",
+        "_next_index",
+        "_on_end",
+        "_posted",
+        "_pulling",
+        "_retry",
+        "_source",
+        "_started",
+        "_sweep_due",
+        "_take",
+        "_timeout",
+        "_turns",
+        "_width",
+        "clock",
+        "core",
+        "window",
+    )
 
     def __init__(
         self,
@@ -97,15 +142,14 @@ class ThreadStreamEngine:
         self._admission = core.admission
         self._fn = fn
         self._items = items
-        self._outcomes = outcomes
         self._timeout = timeout
         self._retry = retry
         self._on_end = on_end
         across = width if width is not None else self._admission.limit
         self._width = width if width is not None else sys.maxsize
         size = across + (across if spare is None else spare)
-        self.window = Window(size, ordered=ordered, feed=self.resume)
-        self._tally = self._admission.tally()
+        self.window = Window(size, ordered=ordered, outcomes=outcomes, feed=self.resume)
+        self._admission.open_tally(self.window)
         self._lock = threading.Lock()
         self._turns: set[_Turn] = set()
         self._posted: _Turn | None = None
@@ -233,56 +277,58 @@ class ThreadStreamEngine:
     def _run_items(self, turn: _Turn) -> bool:
         """Run items; True if a fresh context is wanted because an item has changed this one."""
         base = copy_context()
-        fn, now, window, tally = self._fn, self.clock.now, self.window, self._tally
-        plain, timed = not self._outcomes, self._timeout is not None
-        time = turn.since = now()
-        while self._pull(turn, time):
-            item, index = turn.item, turn.index
-            turn.started = began = time
-            failure: BaseException | None = None
+        fn, now = self._fn, self.clock.now
+        turn.since = turn.time = now()
+        while self._pull(turn):
             try:
-                value = fn(item)
+                turn.value = fn(turn.item)
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the consumer
-                value, failure = self._try_again(turn, error)
-            time = now()
-            turn.item = None
-            if timed or self._exhausted:
-                with self._lock:
-                    turn.started = None
-                    if turn.left:
-                        self._turns.discard(turn)
-                        return False
-            if failure is None:
-                tally.completed += 1
-                outcome = value if plain else Outcome(index, item, value, None, turn.attempts, time - began)
-            else:
-                tally.failed += 1
-                window.failed += 1
-                if plain:
-                    self._item_failed(index, failure)
-                    del failure
-                    continue
-                outcome = Outcome(index, item, None, failure, turn.attempts, time - began)
-                del failure
-            turn.attempts = 1
-            window.put(index, outcome)
-            del item, outcome
-            value = None
+                self._try_again(turn, error)
+            turn.time = now()
             try:
                 if copy_context() != base:
-                    return True
+                    break
             except Exception:  # noqa: BLE001 - values of context variables may refuse to be compared
-                return True
-        return False
-
-    def _pull(self, turn: _Turn, time: float) -> bool:
-        """Take the next item for ``turn``; False if the turn is over."""
+                break
+        else:
+            return False
         with self._lock:
+            self._put(turn)
+            return turn in self._turns
+
+    def _put(self, turn: _Turn) -> None:
+        """Under the lock: hand over what the turn's item has come to, unless nobody waits for it."""
+        index = turn.index
+        if turn.left:
+            self._turns.discard(turn)
+        elif turn.error is not None:
+            error, turn.error = turn.error, None
+            self.window.failed += 1
+            if self.window.outcomes:
+                took = turn.time - turn.began
+                self.window.put(index, Outcome(index, turn.item, None, error, turn.attempts, took))
+            else:
+                self._exhausted = True
+                self.window.fail(index, error)
+        elif self.window.outcomes:
+            took = turn.time - turn.began
+            self.window.put(index, Outcome(index, turn.item, turn.value, None, turn.attempts, took))
+        else:
+            self.window.put(index, turn.value)
+        turn.index = -1
+        turn.item = turn.value = turn.started = None
+        turn.attempts = 1
+
+    def _pull(self, turn: _Turn) -> bool:
+        """Hand the last item's outcome over and take the next one; False if the turn is over."""
+        post = None
+        with self._lock:
+            if turn.index >= 0:
+                self._put(turn)
             if self._exhausted or self._pulling or (self._feed is None and self._no_room()):
                 self._turns.discard(turn)
                 return False
-            post = None
-            yielding = self._admission.contended and time - turn.since >= SLICE
+            yielding = self._admission.contended and turn.time - turn.since >= SLICE
             if yielding:
                 self._turns.discard(turn)
                 post = self._new_turn()
@@ -307,6 +353,7 @@ class ThreadStreamEngine:
                 self._turns.discard(turn)
                 return False
             turn.index = self._next_index
+            turn.began = turn.started = turn.time
             self._next_index += 1
             if self._feed is None:
                 self.window.pulled = self._next_index
@@ -325,32 +372,22 @@ class ThreadStreamEngine:
             self._post(post)
         return False
 
-    def _try_again(
-        self, turn: _Turn, error: BaseException
-    ) -> tuple[Any, BaseException | None]:
-        for attempt in itertools.count(1):
-            turn.attempts = attempt
-            delay = None if self._retry is None else self._retry.delay(attempt, error)
-            if delay is None or self._exhausted_by_error() or turn.left:
-                return None, error
+    def _try_again(self, turn: _Turn, error: BaseException) -> None:
+        """Call again after an error, where that is asked for; leaves the last word in the turn."""
+        while True:
+            delay = None if self._retry is None else self._retry.delay(turn.attempts, error)
+            if delay is None or self.window.error is not None or turn.left:
+                turn.error = error
+                return
             turn.started = None
             self.clock.sleep(delay)
             turn.started = self.clock.now()
+            turn.attempts += 1
             try:
-                turn.attempts = attempt + 1
-                return self._fn(turn.item), None
+                turn.value = self._fn(turn.item)
+                return
             except BaseException as again:  # noqa: BLE001 - judged in the next round
                 error = again
-        raise AssertionError("unreachable")  # noqa: EM101 - itertools.count never ends
-
-    def _exhausted_by_error(self) -> bool:
-        return self.window.error is not None
-
-    def _item_failed(self, index: int, error: BaseException) -> None:
-        """An item's error ends the stream: nothing new starts."""
-        with self._lock:
-            self._exhausted = True
-            self.window.fail(index, error)
 
     def _fail_input(self, error: BaseException) -> None:
         with self._lock:
@@ -373,20 +410,17 @@ class ThreadStreamEngine:
         assert self._timeout is not None  # noqa: S101 - watched only with a timeout
         now = self.clock.now()
         nearest = self._timeout
-        late: list[int] = []
         with self._lock:
-            for turn in self._turns:
+            late = False
+            for turn in tuple(self._turns):
                 if turn.started is None:
                     continue
                 left = turn.started + self._timeout - now
                 if left > 0:
                     nearest = min(nearest, left)
                 else:
-                    self._leave_behind(turn)
-                    late.append(turn.index)
-            self._turns -= {turn for turn in self._turns if turn.left}
-        for index in late:
-            self._time_out(index)
+                    late = True
+                    self._time_out(turn)
         if late:
             self._hire()
             self._check_end()
@@ -394,26 +428,30 @@ class ThreadStreamEngine:
             pause = max(nearest, self._timeout / 64, 0.001)
             self._sweep_due = TIMER.watch(self, pause)
 
-    def _leave_behind(self, turn: _Turn) -> None:
-        """Under the lock: nobody waits for this turn's item any more."""
-        turn.left = True
-        turn.started = None
-        self._admission.abandon_item()
-
-    def _time_out(self, index: int) -> None:
-        timeout = self._timeout or 0.0
+    def _time_out(self, turn: _Turn) -> None:
+        """Under the lock: the turn's item has its outcome now; its thread goes on as abandoned."""
+        self._leave_behind(turn)
         error = CallTimeout(
-            f"pool {self._admission.name!r}: item {index} ran longer than its timeout of {timeout:g} s; "
-            f"a thread can't be stopped, so it still runs and keeps its permit "
+            f"pool {self._admission.name!r}: item {turn.index} ran longer than its timeout of "
+            f"{self._timeout:g} s; a thread can't be stopped, so it still runs and keeps its permit "
             f"({self._admission.abandoned} abandoned)",
             stopped=False,
         )
-        self._tally.failed += 1
         self.window.failed += 1
-        if self._outcomes:
-            self.window.put(index, Outcome(index, None, None, error, 1, timeout))
+        if self.window.outcomes:
+            took = self.clock.now() - turn.began
+            outcome = Outcome(turn.index, turn.item, None, error, turn.attempts, took)
+            self.window.put(turn.index, outcome)
         else:
-            self._item_failed(index, error)
+            self._exhausted = True
+            self.window.fail(turn.index, error)
+
+    def _leave_behind(self, turn: _Turn) -> None:
+        """Under the lock: nobody waits for this turn's item any more."""
+        self._turns.discard(turn)
+        turn.left = True
+        turn.started = None
+        self._admission.abandon_item()
 
     # ------------------------------------------------------------ end
 
@@ -436,7 +474,7 @@ class ThreadStreamEngine:
             self._stop_feed()
         elif self._source is not None:
             self._close_source(self._source)
-        self._admission.close_tally(self._tally)
+        self._admission.close_tally(self.window)
         self.window.end()
         if self._bridge is not None:
             self._bridge.give_back()
@@ -462,10 +500,9 @@ class ThreadStreamEngine:
         """Stop; from any thread, without waiting for anything."""
         with self._lock:
             self._exhausted = True
-            running = [turn for turn in self._turns if turn.index >= 0 and not turn.left]
-            for turn in running:
-                self._leave_behind(turn)
-            self._turns -= set(running)
+            for turn in tuple(self._turns):
+                if turn.index >= 0:
+                    self._leave_behind(turn)
         self._check_end()
 
     async def wait_closed(self) -> None:

@@ -7,83 +7,97 @@ Guarantees: never more than ``size`` items pulled and not yet taken; each outcom
 consumer that waits is woken when what it waits for is there; workers that stopped for want of room
 are called back when there is some.
 
-Why no wake-up is lost, across threads: a worker puts first and looks at ``waiter`` second; the
-consumer sets ``waiter`` first and looks at the results second. In the same way the worker sets
-``starved`` before it looks at the room again, and the consumer takes before it looks at ``starved``.
+An outcome goes to ``ready``, from where the consumer takes it, or waits in ``held`` for those before
+it. ``next`` counts what has ever become ready; so ``pulled - next + len(ready)`` items are inside.
+
+Who writes what: the engine everything but ``waiter`` and its taking from ``ready``, on one thread or
+under one lock; the consumer these two. Why no wake-up is lost between them: a worker puts first and
+looks at ``waiter`` second; the consumer sets ``waiter`` first and looks at ``ready`` second. In the
+same way a worker sets ``starved`` before it looks at the room again, and the consumer takes before
+it looks at ``starved``.
 """
 
-import itertools
+from collections import deque
 from collections.abc import Callable
 from typing import Any
-
-from holdfast._core.outcome import Outcome
 
 __all__ = ("Window",)
 
 
 class Window:
-    """The state that both sides share. ``pulled`` is written by the workers, ``head`` by the consumer."""
+    """The state that both sides share; to a pool, the tally of the stream's items."""
 
     __slots__ = (
-        "_sequence",
         "ended",
         "error",
         "error_at",
         "failed",
         "feed",
         "final_error",
-        "head",
+        "held",
+        "next",
         "ordered",
+        "outcomes",
         "pulled",
-        "results",
+        "ready",
         "size",
         "starved",
         "waiter",
     )
 
-    def __init__(self, size: int, *, ordered: bool, feed: Callable[[], None]) -> None:
+    def __init__(
+        self, size: int, *, ordered: bool, outcomes: bool, feed: Callable[[], None]
+    ) -> None:
         self.size = size
         self.ordered = ordered
+        self.outcomes = outcomes
         self.feed = feed
-        self.results: dict[int, Any] = {}
+        self.ready: deque[Any] = deque()
+        self.held: dict[int, Any] = {}
+        self.next = 0
         self.pulled = 0
-        self.head = 0
         self.failed = 0
         self.starved = False
         self.ended = False
         self.waiter: Callable[[], None] | None = None
-        # What ends the stream: an item's error at its place, or the source's behind everything.
+        # What ends the stream: an item's error at its place, or the input's behind everything.
         self.error: BaseException | None = None
         self.error_at = -1
         self.final_error: BaseException | None = None
-        self._sequence = itertools.count()
 
-    def key(self, index: int) -> int:
-        """The place of an outcome in the order of delivery."""
-        return index if self.ordered else next(self._sequence)
+    # ------------------------------------------------------------ the workers' side
 
     def put(self, index: int, outcome: Any) -> None:
         """Hand an outcome over."""
-        key = index if self.ordered else next(self._sequence)
-        self.results[key] = outcome
-        if self.waiter is not None and key == self.head:
+        if self.ordered:
+            if index != self.next:
+                self.held[index] = outcome
+                return
+        elif self.error is not None:
+            return  # it comes behind the error
+        self.ready.append(outcome)
+        self.next += 1
+        if self.held:
+            self.release()
+        if self.waiter is not None:
             self.wake()
 
+    def release(self) -> None:
+        """Let go of the outcomes that were held for the one that has just become ready."""
+        held, ready = self.held, self.ready
+        while self.next in held:
+            ready.append(held.pop(self.next))
+            self.next += 1
+
     def fail(self, index: int, error: BaseException) -> bool:
-        """End the stream at this item; False if an earlier item has ended it already."""
-        key = index if self.ordered else next(self._sequence)
+        """End the stream at this item; False if an earlier one has ended it already."""
+        key = index if self.ordered else self.next
         if self.error is not None and self.error_at <= key:
             return False
         self.error_at = key
         self.error = error
         self.wake()
         return True
-
-    def wake(self) -> None:
-        """Wake the consumer, if it waits."""
-        waiter, self.waiter = self.waiter, None
-        if waiter is not None:
-            waiter()
 
     def end(self) -> None:
         """Nothing more will be put."""
@@ -92,32 +106,37 @@ class Window:
 
     def full(self) -> bool:
         """Whether no further item may be pulled now."""
-        return self.pulled - self.head >= self.size
+        return self.pulled - self.next + len(self.ready) >= self.size
+
+    def wake(self) -> None:
+        """Wake the consumer, if it waits."""
+        waiter, self.waiter = self.waiter, None
+        if waiter is not None:
+            waiter()
+
+    # ------------------------------------------------------------ the consumer's side
 
     def hungry(self) -> bool:
         """Whether it is worth calling workers back: a quarter is free, or nothing is left to take."""
-        return not self.results or 4 * (self.pulled - self.head) <= 3 * self.size
+        ready = len(self.ready)
+        return not ready or 4 * (self.pulled - self.next + ready) <= 3 * self.size
 
     def over(self) -> bool:
         """Whether the consumer has taken all that it will ever get."""
-        if self.error is not None and self.head >= self.error_at:
-            return True
-        return self.ended and self.head not in self.results
+        # The end is read before the line: what is put last is put before the end is declared.
+        over = self.ended or (self.error is not None and self.next >= self.error_at)
+        return over and not self.ready
 
     def last_word(self) -> BaseException | None:
         """What to raise at the end, or None."""
-        if self.error is not None and self.head >= self.error_at:
+        if self.error is not None and self.next >= self.error_at:
             return self.error
         return self.final_error
 
-    def outcome(
-        self,
-        index: int,
-        item: Any,
-        value: Any,
-        error: BaseException | None,
-        attempts: int,
-        seconds: float,
-    ) -> Outcome[Any]:
-        """Make the record of one item."""
-        return Outcome(index, item, value, error, attempts, seconds)
+    # ------------------------------------------------------------ figures
+
+    @property
+    def completed(self) -> int:
+        """Items whose function has returned."""
+        done = self.next + len(self.held)
+        return done - self.failed if self.outcomes else done

@@ -119,12 +119,13 @@ class Stream(Generic[R]):
     def stats(self) -> StreamStats:
         """Return one reading; may be called from any thread, while the stream runs and after it."""
         window = self._engine.window
-        pulled, head, buffered = window.pulled, window.head, len(window.results)
+        pulled, ready, done = window.pulled, len(window.ready), window.next
+        buffered = ready + len(window.held)
         return StreamStats(
             pulled=pulled,
-            in_flight=0 if window.ended else max(0, pulled - head - buffered),
+            in_flight=0 if window.ended else max(0, pulled - done + ready - buffered),
             buffered=buffered,
-            delivered=head,
+            delivered=max(0, done - ready),
             failed=window.failed,
         )
 
@@ -167,12 +168,13 @@ class Stream(Generic[R]):
 class _Outcomes:
     """The consumer's end. When it goes, by ``break`` or otherwise, the stream closes."""
 
-    __slots__ = ("_engine", "_results", "_window")
+    __slots__ = ("_engine", "_pop", "_ready", "_window")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._window = engine.window
-        self._results = engine.window.results
+        self._ready = engine.window.ready
+        self._pop = engine.window.ready.popleft
 
     def __del__(self) -> None:
         if not self._window.ended:
@@ -208,13 +210,12 @@ class _AsyncOutcomes(_Outcomes):
         return self
 
     async def __anext__(self) -> Any:
-        window = self._window
-        head = window.head
+        pop = self._pop  # read apart from the call: CPython 3.11 is slow at calling what a slot holds
         try:
-            outcome = self._results.pop(head)
-        except KeyError:
+            outcome = pop()
+        except IndexError:
             return await self._wait()
-        window.head = head + 1
+        window = self._window
         if window.starved and window.hungry():
             window.feed()
         return outcome
@@ -226,7 +227,7 @@ class _AsyncOutcomes(_Outcomes):
             loop = self._loop = asyncio.get_running_loop()
             self._same_loop = self._engine.start(loop)
         mailbox = loop_state(loop)
-        while window.head not in self._results:
+        while not self._ready:
             if window.over():
                 await self._finish()
             future: asyncio.Future[None] = loop.create_future()
@@ -234,7 +235,7 @@ class _AsyncOutcomes(_Outcomes):
             window.waiter = waiter.deliver if self._same_loop else waiter.post
             if window.starved:
                 window.feed()
-            if window.head in self._results or window.over():
+            if self._ready or window.over():
                 window.waiter = None
                 continue
             try:
@@ -271,13 +272,12 @@ class _BlockingOutcomes(_Outcomes):
         return self
 
     def __next__(self) -> Any:
-        window = self._window
-        head = window.head
+        pop = self._pop
         try:
-            outcome = self._results.pop(head)
-        except KeyError:
+            outcome = pop()
+        except IndexError:
             return self._wait()
-        window.head = head + 1
+        window = self._window
         if window.starved and window.hungry():
             window.feed()
         return outcome
@@ -287,13 +287,13 @@ class _BlockingOutcomes(_Outcomes):
         if not self._started:
             self._started = True
             self._engine.start(None)
-        while window.head not in self._results:
+        while not self._ready:
             if window.over():
                 self._finish()
             window.waiter = self._open_latch
             if window.starved:
                 window.feed()
-            if window.head in self._results or window.over():
+            if self._ready or window.over():
                 window.waiter = None
                 continue
             self._engine.clock.acquire(self._latch, None)

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from holdfast.cli.map.options import MapOptions
-from holdfast.cli.map.rate_option import RATE
+from holdfast.cli.map.rate_option import rate_option
 
 __all__ = ("map_command",)
 
@@ -21,8 +21,8 @@ OUTPUT is JSON Lines, one line for each item: index, key, value or error (type, 
 seconds. Each line is written whole as soon as its item is done, so that a run that was killed can
 go on with --resume.
 """
-_EPILOG = """Exit codes: 0 all well, 1 some failed, 2 bad usage or input, 130 after Ctrl-C, 143 after
-SIGTERM, 141 if nobody reads the output any more."""
+_EPILOG = """Exit codes: 0 all well, 1 some failed, 2 bad usage or input, 130 after Ctrl-C,
+143 after SIGTERM, 141 if nobody reads the output any more."""
 
 
 @click.command("map", help=_HELP, epilog=_EPILOG)
@@ -51,7 +51,9 @@ SIGTERM, 141 if nobody reads the output any more."""
 @click.option(
     "--retries", type=click.IntRange(min=0), default=0, show_default=True, help="Further attempts."
 )
-@click.option("--rate", type=RATE, metavar="N/UNIT", help="Most starts, such as 5/s or 60/min.")
+@click.option(
+    "--rate", callback=rate_option, metavar="N/UNIT", help="Most starts, such as 5/s or 60/min."
+)
 @click.option("--max-failures", type=_POSITIVE, metavar="N", help="Stop after so many failures.")
 @click.option(
     "--grace",

@@ -9,7 +9,7 @@ Assumptions: one run, on one loop.
 
 import asyncio
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast._core import clock
 from holdfast._core.outcome import Outcome
@@ -24,7 +24,9 @@ from holdfast.cli.map.target import Target
 from holdfast.cli.map.user_error import UserError
 from holdfast.flow.stream import stream
 from holdfast.limits.retry import Retry
-from holdfast.pools.stream import Stream
+
+if TYPE_CHECKING:
+    from holdfast.pools.stream import Stream
 
 __all__ = ("Job",)
 
@@ -101,7 +103,7 @@ class Job:
         self._source.halt()
 
     def stop(self, grace: float = math.inf) -> None:
-        """Let nothing new begin, and give what runs ``grace`` seconds to end. Called on the loop."""
+        """Let nothing new begin; what runs has ``grace`` seconds to end. Called on the loop."""
         self.halt()
         self._stop_at = min(self._stop_at, clock.now() + grace)
         self._source.stop()

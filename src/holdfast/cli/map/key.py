@@ -13,6 +13,7 @@ from typing import Any
 __all__ = ("FieldKey", "digest", "key_text", "line_key", "looks_like_line_key")
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_KEY_TYPES = {str, int, float}
 _KINDS = {"dict": "an object", "list": "a list", "bool": "true or false", "NoneType": "null"}
 _LINE_KEY = re.compile(r"[1-9][0-9]*:[0-9a-f]{16}")
 
@@ -38,7 +39,7 @@ def key_text(key: object) -> str:
     Raises:
         ValueError: It is neither a string nor a number; the message says what it is.
     """
-    if isinstance(key, (str, int, float)) and not isinstance(key, bool):
+    if key.__class__ in _KEY_TYPES:
         return _encode(key)
     kind = _KINDS.get(type(key).__name__, type(key).__name__)
     msg = f"{kind}; a key has to be a string or a number"
@@ -89,7 +90,7 @@ class FieldKey:
         if value.__class__ is dict and self.path in value:
             return value[self.path]
         for step in self._steps:
-            kind: object = type(value)
+            kind: object = value.__class__
             if kind is not list and kind is not dict:
                 raise KeyError(step)
             value = value[int(step) if kind is list else step]

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from holdfast.cli.map.view import View
-from holdfast.cli.map.words import duration, pace, short_count, size
+from holdfast.cli.map.words import amount, duration, pace, short_count, size
 
 __all__ = ("Part", "compose")
 
@@ -40,7 +40,7 @@ class Way:
         short: Whether counts are cut to thousands and millions.
         queued: ``words``, ``plus`` (behind what is in flight) or ``no``.
         left: Whether the time left is shown.
-        held: How threads, descriptors and memory are shown: ``words``, ``units``, ``tight``, ``no``.
+        held: How threads, descriptors, memory are shown: ``words``, ``units``, ``tight``, ``no``.
         flight: Whether what is in flight is shown.
     """
 
@@ -55,7 +55,7 @@ class Way:
 _WAYS = (
     Way((12, 30), short=False, queued="words", left=True, held="words"),
     Way((8, 20), short=False, queued="words", left=True, held="units"),
-    Way((8, 14), short=False, queued="plus", left=True, held="units"),
+    Way((5, 14), short=False, queued="plus", left=True, held="units"),
     Way((5, 12), short=False, queued="plus", left=True, held="tight"),
     Way((5, 12), short=True, queued="plus", left=True, held="tight"),
     Way((0, 0), short=True, queued="plus", left=True, held="tight"),
@@ -116,21 +116,22 @@ def _flight(view: View, way: Way) -> list[Part]:
 
 
 def _held(view: View, style: str) -> list[Part]:
-    own = view.own
-    threads, fds, memory = {
-        "words": (" threads", " descriptors", " "),
-        "units": (" thr", " fd", " "),
-        "tight": ("t", "fd", ""),
-        "no": ("", "", ""),
-    }[style]
     if style == "no":
         return []
-    said = [
-        None if own.threads is None else f"{own.threads:,}{threads}",
-        None if own.fds is None else f"{own.fds:,}{fds}",
-        None if own.rss_bytes is None else size(own.rss_bytes).replace(" ", memory),
-    ]
-    return [Part(" ".join(s for s in said if s is not None), "dim")]
+    own, said = view.own, list[str]()
+    if own.threads is not None:
+        said.append(_with_unit(own.threads, style, ("thread", "thr", "t")))
+    if own.fds is not None:
+        said.append(_with_unit(own.fds, style, ("descriptor", "fd", "fd")))
+    if own.rss_bytes is not None:
+        said.append(size(own.rss_bytes).replace(" ", "" if style == "tight" else " "))
+    return [Part(" ".join(said), "dim")]
+
+
+def _with_unit(count: int, style: str, units: tuple[str, str, str]) -> str:
+    if style == "words":
+        return amount(count, units[0])
+    return f"{count:,} {units[1]}" if style == "units" else f"{count:,}{units[2]}"
 
 
 def _stopping(seconds: float) -> str:

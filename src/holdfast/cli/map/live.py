@@ -82,8 +82,8 @@ class _Line:
         self.note = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        # The last column stays free: some terminals wrap when it is written.
-        width = max(1, options.max_width - 1)
+        # Some terminals wrap when the last column is written, and all when they echo "^C" there.
+        width = max(1, options.max_width - 3)
         text = Text(no_wrap=True, overflow="crop", end="")
         if self.view is None:
             text.append(self.note[:width], "bright_black")

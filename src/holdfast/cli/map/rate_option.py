@@ -7,7 +7,7 @@ import click
 
 from holdfast.limits.rate import Rate
 
-__all__ = ("RATE", "parse_rate")
+__all__ = ("parse_rate", "rate_option")
 
 _UNITS_S = {
     "s": 1,
@@ -45,19 +45,17 @@ def parse_rate(text: str) -> Rate:
     return Rate(starts.numerator, per=float(starts.denominator * units * unit))
 
 
-class _RateType(click.ParamType):
-    name = "rate"
+def rate_option(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> Rate | None:
+    """Return the rate that the option gave; a usage error names the option.
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Rate:
-        """Return the rate, or end with a usage error that names the option."""
-        if isinstance(value, Rate):
-            return value
-        try:
-            return parse_rate(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-RATE = _RateType()
+    Raises:
+        click.BadParameter: It is no rate.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_rate(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None

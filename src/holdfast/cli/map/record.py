@@ -2,8 +2,7 @@
 
 import inspect
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from holdfast.cli.map.item import Item
 
@@ -13,6 +12,7 @@ BAD_INPUT = "BadInput"
 LONGEST_MESSAGE = 4000
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_decode = json.JSONDecoder().raw_decode
 _encode_ascii = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 
 
@@ -66,8 +66,7 @@ def _why_not_json(value: Any, error: Exception) -> str:
     return f"the function returned a value that JSON can't hold: {error}"
 
 
-@dataclass(frozen=True, slots=True)
-class OldLine:
+class OldLine(NamedTuple):
     """What a later run needs to know of a line in OUTPUT.
 
     Attributes:
@@ -82,9 +81,12 @@ class OldLine:
 
 
 def parse_line(raw: bytes) -> OldLine | None:
-    """Read a line that an earlier run wrote, without its end; None if no run wrote it."""
+    """Read a line that an earlier run wrote, with or without its end; None if no run wrote it."""
     try:
-        record = json.loads(raw)
+        text = raw.decode()
+        record, end = _decode(text)
+        if text[end:] not in {"", "\n"}:
+            return None
         if not isinstance(record["index"], int) or ("value" in record) == ("error" in record):
             return None
         failed = "error" in record

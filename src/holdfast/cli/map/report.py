@@ -12,11 +12,12 @@ from holdfast.cli.map.interrupt import Interrupts
 from holdfast.cli.map.job import Job
 from holdfast.cli.map.options import MapOptions
 from holdfast.cli.map.resume import Past
+from holdfast.cli.map.sink import OUTPUT_CLOSED
 from holdfast.cli.map.source import Source
 from holdfast.cli.map.summary import Summary
 from holdfast.cli.map.user_error import BAD_USAGE, FAILED
 from holdfast.cli.map.watch import Watch
-from holdfast.cli.map.words import amount, duration
+from holdfast.cli.map.words import amount
 
 __all__ = ("Ended",)
 
@@ -84,27 +85,34 @@ class Ended:
         return [sentence for sentence in said if sentence]
 
     def _why_stopped(self) -> str | None:
-        if self.job.trouble is not None:
-            return str(self.job.trouble)
+        trouble, signal = self.job.trouble, self.interrupts.received
+        if trouble is not None:
+            # `| head` is no mishap: a program that ends with its reader does so without a word.
+            return None if trouble.exit_code == OUTPUT_CLOSED else str(trouble)
+        if signal is not None:
+            rest = "; --resume goes on from here" if self.options.output != "-" else ""
+            return f"stopped by {signal}{rest}"
         if self.source.trouble is not None:
-            return (
-                f"{self.source.trouble} (all before it is done; "
-                "--skip-bad records such lines as errors and goes on)"
-            )
+            return self.source.trouble
         most = self.options.max_failures
         if most is not None and self.job.tally.failed >= most:
             return f"stopped after {amount(most, 'failure')} (--max-failures {most})"
         return None
 
     def _unfinished(self) -> str | None:
-        tally = self.job.tally
-        if not tally.unfinished:
+        tally, trouble = self.job.tally, self.job.trouble
+        if not tally.unfinished or (trouble is not None and trouble.exit_code == OUTPUT_CLOSED):
             return None
         lines = ", ".join(f"{line:,}" for line in tally.unfinished_lines)
         more = ", …" if tally.unfinished > len(tally.unfinished_lines) else ""
         where = f"line{'' if tally.unfinished == 1 else 's'} {lines}{more}"
-        grace = f" within {duration(self.options.grace)}" if self.interrupts.received else ""
-        return f"{amount(tally.unfinished, 'item')} did not end{grace} ({where}); not in OUTPUT"
+        if trouble is not None:
+            why = "begun, but not written"
+        elif self.interrupts.received is not None:
+            why = f"given up after {self.options.grace:g} s of grace, not written"
+        else:
+            why = "not to be tried again, not written"
+        return f"{amount(tally.unfinished, 'item')} {why}: {where}"
 
     def _left_failed(self) -> str | None:
         left = self.source.intake.skipped_failed

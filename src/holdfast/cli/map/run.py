@@ -21,7 +21,7 @@ from holdfast.cli.map.stdio import claimed_stdin, claimed_stdout
 from holdfast.cli.map.target import load_target
 from holdfast.cli.map.user_error import UserError
 from holdfast.cli.map.watch import Watch
-from holdfast.cli.map.words import amount, duration
+from holdfast.cli.map.words import amount
 from holdfast.pools.thread_pool import ThreadPool
 
 __all__ = ("run_map",)
@@ -101,7 +101,7 @@ def _interrupts(
         job.stop(options.grace)
         progress.say(
             f"stopping: {amount(job.calls.in_flight, 'item')} in flight, "
-            f"{duration(options.grace)} at most; the same signal again ends at once"
+            f"{options.grace:g} s at most; the same signal again ends at once"
         )
 
     def on_first() -> None:

@@ -2,8 +2,8 @@
 
 Guarantees: a line is one ``write`` to a descriptor that only appends, so a kill at any moment
 leaves whole lines and at most one torn one, the last. When the disk is full the torn piece is
-cut off again. What :meth:`Sink.write` has returned from survives the end of this process; with ``fsync`` it
-survives the end of the machine too.
+cut off again. What :meth:`Sink.write` has returned from survives the end of this process; with
+``fsync`` it survives the end of the machine too.
 Assumptions: nobody else writes to the file; its lock sees to that (``output.py``).
 """
 

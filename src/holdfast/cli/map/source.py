@@ -59,7 +59,7 @@ class Source(ABC):
         self.halt()
 
     def _items_of(self, piece: bytes) -> Iterator[Item]:
-        """Yield the items that end in ``piece``; with no bytes, the rest."""
+        """Yield the items that end in ``piece``; ``b""`` is the end of the input."""
         take = self.intake.take
         try:
             for line in self._splitter.feed(piece) if piece else self._splitter.finish():
@@ -69,10 +69,17 @@ class Source(ABC):
                 if item is not None:
                     self.taken[item.index] = item
                     yield item
+            self.exhausted = not piece and not self._stopped
         except BadLineError as error:
-            self._give_up(f"line {self.intake.lines} of {self.intake.name} {error}")
+            self._give_up(
+                f"line {self.intake.lines} of {self.intake.name} {error} (all before it is done; "
+                "--skip-bad records such lines as errors and goes on)"
+            )
         except LineTooLongError as error:
             self._give_up(f"line {self.intake.lines + 1} of {self.intake.name} is {error}")
+
+    def _is_over(self) -> bool:
+        return self._stopped or self.exhausted
 
     def _give_up(self, trouble: str) -> None:
         self.trouble = trouble
@@ -85,18 +92,33 @@ class Source(ABC):
 class FileSource(Source):
     """A regular file: reading it never waits for anybody, so it is read where it is needed."""
 
-    def items(self) -> Iterator[Item]:
-        """Yield the items, lazily; to be called once."""
-        while not self._stopped:
-            try:
-                piece = os.read(self._fd, _PIECE_BYTES)
-            except OSError as error:
-                self._give_up(self._cannot_read(error))
-                return
+    def items(self) -> Iterator[Item] | AsyncIterator[Item]:
+        """Return the items, lazily; to be called once.
+
+        Where an earlier run may have left much to skip, the iterator is an asynchronous one: it
+        lets the loop turn after each piece, which a million skipped lines would hold for seconds.
+        """
+        return self._read() if self.intake.past is None else self._read_in_turns()
+
+    def _read(self) -> Iterator[Item]:
+        while (piece := self._next_piece()) is not None:
             yield from self._items_of(piece)
-            if not piece:
-                self.exhausted = not self._stopped
-                return
+
+    async def _read_in_turns(self) -> AsyncIterator[Item]:
+        while (piece := self._next_piece()) is not None:
+            for item in self._items_of(piece):
+                yield item
+            await asyncio.sleep(0)
+
+    def _next_piece(self) -> bytes | None:
+        """Read on; ``b""`` once at the end, None behind it or where the input was stopped."""
+        if self._is_over():
+            return None
+        try:
+            return os.read(self._fd, _PIECE_BYTES)
+        except OSError as error:
+            self._give_up(self._cannot_read(error))
+            return None
 
     def fraction(self) -> float | None:
         """How much of the file has been taken, by bytes."""
@@ -119,18 +141,14 @@ class PipeSource(Source):
 
     async def items(self) -> AsyncIterator[Item]:
         """Yield the items as they come; to be called once."""
-        while not self._stopped:
-            piece = await self._next_piece()
-            if piece is None:
-                return
+        while (piece := await self._next_piece()) is not None:
             for item in self._items_of(piece):
                 yield item
-            if not piece:
-                self.exhausted = not self._stopped
-                return
 
     async def _next_piece(self) -> bytes | None:
-        """Read what there is, waiting for it; None if the input ends here, ``b""`` at its end."""
+        """Read what there is, waiting for it; like that of a file."""
+        if self._is_over():
+            return None
         self._read = asyncio.ensure_future(self._pool.run(os.read, self._fd, _PIECE_BYTES))
         try:
             return await self._read

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
-from holdfast.cli.map.words import amount, duration, pace, size
+from holdfast.cli.map.words import amount, pace, size, took
 
 __all__ = ("SCHEMA", "Summary")
 
@@ -66,9 +66,10 @@ class Summary:
         counts = [f"{self.done:,} done", self._failures()]
         if self.skipped:
             counts.append(f"{self.skipped:,} skipped")
-        left = self.unfinished + self.not_started
-        if left:
-            counts.append(f"{left:,} left for --resume")
+        if self.unfinished:
+            counts.append(f"{self.unfinished:,} unfinished")
+        if self.not_started:
+            counts.append(f"{self.not_started:,} not started")
         peaks = [f"{self.peak_in_flight:,} in flight"]
         if self.peak_threads is not None:
             peaks.append(amount(self.peak_threads, "thread"))
@@ -76,13 +77,15 @@ class Summary:
             peaks.append(amount(self.peak_fds, "descriptor"))
         if self.peak_rss_bytes is not None:
             peaks.append(size(self.peak_rss_bytes))
-        took = f"{duration(self.seconds)} ({pace(self.rate_per_s)})"
-        return f"{', '.join(counts)} in {took}; peaks: {', '.join(peaks)}"
+        speed = f" ({pace(self.rate_per_s)})" if self.rate_per_s else ""
+        return f"{', '.join(counts)} in {took(self.seconds)}{speed}; peaks: {', '.join(peaks)}"
 
     def _failures(self) -> str:
         if not self.errors_by_type:
             return f"{self.failed:,} failed"
         kinds = sorted(self.errors_by_type.items(), key=lambda pair: -pair[1])
+        if len(kinds) == 1:
+            return f"{self.failed:,} failed ({kinds[0][0]})"
         named = [f"{count:,} {kind}" for kind, count in kinds[:MOST_KINDS_NAMED]]
         rest = sum(count for _, count in kinds[MOST_KINDS_NAMED:])
         if rest:

@@ -1,6 +1,6 @@
 """Figures as people read them: short, with their unit, never wider than they must be."""
 
-__all__ = ("amount", "duration", "pace", "short_count", "size")
+__all__ = ("amount", "duration", "pace", "short_count", "size", "took")
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -18,6 +18,13 @@ def duration(seconds: float) -> str:
         return f"{whole // _DAY}d {whole % _DAY // _HOUR}h"
     hours, minutes, rest = whole // _HOUR, whole % _HOUR // _MINUTE, whole % _MINUTE
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def took(seconds: float) -> str:
+    """Return a length of time that is over: ``0.41 s``, ``3.9 s``, then like :func:`duration`."""
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds:.1f} s" if seconds < _MINUTE else duration(seconds)
 
 
 def pace(per_second: float) -> str:

@@ -55,13 +55,8 @@ class Listener:
             OSError: The address is not known, not of this machine, or taken.
         """
         loop = asyncio.get_running_loop()
-        # One address, also where a name has two: with port 0 each would get a port of its own.
-        found = await loop.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, _, _, _, address = found[0]
         backlog = min(self._bounds.max_connections, 4096)
-        listening = socket.create_server(address[:2], family=family, backlog=backlog)  # type: ignore[arg-type]  # a name is a pair for both families
+        listening = _listen(host, port, backlog)
         try:
             self._server = await loop.create_server(
                 lambda: Connection(self), sock=listening, backlog=backlog
@@ -129,3 +124,12 @@ class Listener:
         shortest = min(self.idle_timeout, self.request_timeout) / 4
         pause = min(_LONGEST_SWEEP_S, max(_SHORTEST_SWEEP_S, shortest))
         self._sweeper = asyncio.get_running_loop().call_later(pause, self._sweep)
+
+
+def _listen(host: str, port: int, backlog: int) -> socket.socket:
+    # Looked up here and not by the loop, which would start a thread for it: what can be listened on
+    # is an address of this machine. And one address only, also where the name has two: with port 0
+    # each would get a port of its own.
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    return socket.create_server((str(address[0]), port), family=family, backlog=backlog)

@@ -57,28 +57,31 @@ class Player:
             if len(due) >= _WRITE_BYTES:
                 self._write(due)
                 due = bytearray()
-                if self._full or self._over:
+                if self._full or self._stopped():
                     return
         self._write(due)
-        if not self._over:
+        if not self._stopped():
             self._over = True
             self._reply.ended(True)
             self._on_end()
 
+    def _stopped(self) -> bool:
+        # A transport that is closing has an end to report, and that will call stop.
+        return self._over or self._transport.is_closing()
+
     def _write(self, data: bytearray) -> None:
-        # A transport that is closing has an end to report and will call stop.
-        if data and not self._over and not self._transport.is_closing():
+        if data and not self._stopped():
             self._transport.write(bytes(data))
 
     def _wait(self, pause: float) -> None:
         if pause == NEVER:
             self.never_ends = True
-        elif not self._over:
+        elif not self._stopped():
             self._timer = asyncio.get_running_loop().call_later(pause, self._time_is_up)
 
     def _time_is_up(self) -> None:
         self._timer = None
-        if not self._full:
+        if not self._full and not self._stopped():
             self.play()
 
     def hold(self) -> None:
@@ -88,7 +91,7 @@ class Player:
     def go_on(self) -> None:
         """There is room again."""
         self._full = False
-        if self._timer is None and not self._over and not self.never_ends:
+        if self._timer is None and not self._stopped() and not self.never_ends:
             self.play()
 
     def stop(self) -> None:

@@ -1,0 +1,113 @@
+"""A pool of threads in blocking code: ``submit`` and ``stream``."""
+
+import multiprocessing.pool
+import sys
+from collections import deque
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+from benchmarks.claim import Claim
+from benchmarks.command import main
+from benchmarks.meter import Meter
+from holdfast import ThreadPool
+
+CLAIM = Claim("blocking", "As an executor in blocking code, a pool is cheaper than the standard's.")
+
+WORKERS = 16
+
+
+def no_op(item: int) -> int:
+    """The smallest call: what is measured is the way there and back."""
+    return item
+
+
+# ---------------------------------------------------------------- submit
+
+
+def _one_at_a_time(meter: Meter, n: int, executor: Executor) -> None:
+    with executor:
+        executor.submit(no_op, 0).result()
+        with meter.measure():
+            for item in range(n):
+                executor.submit(no_op, item).result()
+
+
+def _windowed(meter: Meter, n: int, executor: Executor) -> None:
+    outstanding: deque[Future[int]] = deque()
+    with executor:
+        executor.submit(no_op, 0).result()
+        with meter.measure():
+            for item in range(n):
+                if len(outstanding) == WORKERS:
+                    outstanding.popleft().result()
+                outstanding.append(executor.submit(no_op, item))
+            while outstanding:
+                outstanding.popleft().result()
+
+
+def holdfast_one(meter: Meter, n: int) -> None:
+    _one_at_a_time(meter, n, ThreadPool(WORKERS, name="bench"))
+
+
+def standard_one(meter: Meter, n: int) -> None:
+    _one_at_a_time(meter, n, ThreadPoolExecutor(WORKERS))
+
+
+def holdfast_window(meter: Meter, n: int) -> None:
+    _windowed(meter, n, ThreadPool(WORKERS, name="bench"))
+
+
+def standard_window(meter: Meter, n: int) -> None:
+    _windowed(meter, n, ThreadPoolExecutor(WORKERS))
+
+
+ONE = CLAIM.case(
+    "one", "`submit().result()`, one at a time", n=5_000, quick_n=3_000, unit="call", repeats=3
+)
+ONE.add("ThreadPool.submit", holdfast_one, ours=True)
+ONE.add("ThreadPoolExecutor.submit", standard_one)
+
+WINDOW = CLAIM.case(
+    "window", "`submit` with 16 outstanding", n=10_000, quick_n=10_000, unit="call", repeats=3
+)
+WINDOW.add("ThreadPool.submit", holdfast_window, ours=True)
+WINDOW.add("ThreadPoolExecutor.submit", standard_window)
+
+# ---------------------------------------------------------------- stream
+
+
+def holdfast_stream(meter: Meter, n: int, *, buffer: int | None) -> None:
+    with ThreadPool(WORKERS, name="bench") as pool, meter.measure():
+        results = list(pool.stream(no_op, range(n), buffer=buffer))
+    assert len(results) == n
+
+
+def standard_map(meter: Meter, n: int) -> None:
+    with ThreadPoolExecutor(WORKERS) as executor, meter.measure():
+        results = list(executor.map(no_op, range(n)))
+    assert len(results) == n
+
+
+def multiprocessing_imap(meter: Meter, n: int) -> None:
+    with multiprocessing.pool.ThreadPool(WORKERS) as pool:
+        with meter.measure():
+            results = list(pool.imap(no_op, range(n)))
+        pool.close()
+        pool.join()
+    assert len(results) == n
+
+
+def inline(meter: Meter, n: int) -> None:
+    with meter.measure():
+        results = [no_op(item) for item in range(n)]
+    assert len(results) == n
+
+
+MAP = CLAIM.case("map", "no-ops over an input, in order", n=20_000, quick_n=10_000, repeats=3)
+MAP.add("ThreadPool.stream", holdfast_stream, ours=True, buffer=None)
+MAP.add("ThreadPool.stream, buffer=1024", holdfast_stream, ours=True, buffer=1024)
+MAP.add("ThreadPoolExecutor.map", standard_map)
+MAP.add("multiprocessing ThreadPool.imap", multiprocessing_imap)
+MAP.add("a loop, no threads", inline)
+
+if __name__ == "__main__":
+    raise SystemExit(main(["blocking", *sys.argv[1:]]))

@@ -1,0 +1,296 @@
+"""What the figures must reach: the only place where such numbers stand.
+
+*Must* is the bar; *aim* is what prototypes have shown to be possible. A KB is
+1024 bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ("TARGETS", "Comparison", "Target")
+
+Comparison = Literal["faster", "cost", "added", "more", "value"]
+"""How a target's number comes about:
+
+- ``faster``: the peer's figure over ours; at least.
+- ``cost``: our figure over the peer's; at most.
+- ``added``: what the peer adds to its base over what we add to ours; at least.
+- ``more``: our figure less the peer's; at most.
+- ``value``: our figure; at most.
+"""
+
+KB = 1024.0
+MB = 1024.0 * KB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One bar.
+
+    Attributes:
+        claim: The benchmark file.
+        case: The case in it.
+        work: What is done, for the table.
+        ours: The variant whose figure it is.
+        peer: The variant it is compared with; None for a plain value.
+        ours_base: With ``added``: our variant without the addition.
+        peer_base: With ``added``: the peer's variant without it.
+        figure: Which figure.
+        comparison: How the number comes about.
+        must: The bar.
+        aim: The better bar.
+    """
+
+    claim: str
+    case: str
+    work: str
+    ours: str
+    comparison: Comparison
+    must: float
+    aim: float
+    peer: str | None = None
+    ours_base: str | None = None
+    peer_base: str | None = None
+    figure: str = "each_cpu_s"
+
+    @property
+    def at_least(self) -> bool:
+        """Whether more is better."""
+        return self.comparison in {"faster", "added"}
+
+    @property
+    def variants(self) -> Sequence[str]:
+        """Whose figures it needs."""
+        names = (self.ours, self.ours_base, self.peer, self.peer_base)
+        return [name for name in names if name is not None]
+
+
+STREAM = "AsyncPool.stream"
+GATHER = "Semaphore + gather"
+RUN = "ThreadPool.run"
+SUSPENDS = "stream, 10,000 items of sleep(0)"
+
+TARGETS: Sequence[Target] = (
+    Target(
+        claim="streams",
+        case="suspends",
+        work=SUSPENDS,
+        ours=STREAM,
+        peer="bare loop of workers",
+        comparison="cost",
+        must=1.6,
+        aim=1.3,
+    ),
+    Target(
+        claim="streams",
+        case="suspends",
+        work=SUSPENDS,
+        ours=STREAM,
+        peer=GATHER,
+        comparison="faster",
+        must=5,
+        aim=7,
+    ),
+    Target(
+        claim="streams",
+        case="suspends",
+        work=SUSPENDS,
+        ours=STREAM,
+        peer="aiometer.amap",
+        comparison="faster",
+        must=15,
+        aim=25,
+    ),
+    Target(
+        claim="streams",
+        case="suspends",
+        work=SUSPENDS,
+        ours=STREAM,
+        peer="anyio task group + limiter",
+        comparison="faster",
+        must=15,
+        aim=25,
+    ),
+    Target(
+        claim="streams",
+        case="million",
+        work="the same with 1,000,000 items",
+        ours=STREAM,
+        peer=GATHER,
+        comparison="faster",
+        must=10,
+        aim=15,
+    ),
+    Target(
+        claim="streams",
+        case="at-once",
+        work="items that return at once",
+        ours=STREAM,
+        peer=GATHER,
+        comparison="faster",
+        must=8,
+        aim=20,
+    ),
+    *(
+        Target(
+            claim="memory",
+            case=case,
+            work=f"added peak memory, {items}",
+            ours=STREAM,
+            comparison="value",
+            figure="peak_rss_bytes",
+            must=2 * MB,
+            aim=1 * MB,
+        )
+        for case, items in (
+            ("small", "10,000 items"),
+            ("large", "1,000,000 items"),
+            ("endless", "endless input"),
+        )
+    ),
+    Target(
+        claim="memory",
+        case="stall",
+        work="longest stall of the loop, 100,000 items",
+        ours=STREAM,
+        comparison="value",
+        figure="stall_s",
+        must=0.010,
+        aim=0.003,
+    ),
+    Target(
+        claim="deadlines",
+        case="each",
+        work="a deadline for each item, added cost",
+        ours="stream with timeout",
+        ours_base="stream",
+        peer="bare loop + asyncio.timeout",
+        peer_base="bare loop",
+        comparison="added",
+        must=10,
+        aim=30,
+    ),
+    Target(
+        claim="threads",
+        case="one",
+        work="await run, no-op, one at a time",
+        ours=RUN,
+        peer="asyncio.to_thread",
+        comparison="faster",
+        must=1.7,
+        aim=2.5,
+    ),
+    Target(
+        claim="threads",
+        case="sixteen",
+        work="no-ops, 16 at once",
+        ours=RUN,
+        peer="asyncio.to_thread",
+        comparison="faster",
+        must=3,
+        aim=5,
+    ),
+    Target(
+        claim="threads",
+        case="sixteen",
+        work="no-ops, 16 at once",
+        ours=RUN,
+        peer="anyio.to_thread",
+        comparison="faster",
+        must=6,
+        aim=10,
+    ),
+    Target(
+        claim="threads",
+        case="many",
+        work="no-ops, 256 at once",
+        ours=RUN,
+        peer="asyncio.to_thread",
+        comparison="faster",
+        must=6,
+        aim=10,
+    ),
+    Target(
+        claim="threads",
+        case="many",
+        work="no-ops, 256 at once",
+        ours=RUN,
+        peer="anyio.to_thread",
+        comparison="faster",
+        must=12,
+        aim=20,
+    ),
+    Target(
+        claim="threads",
+        case="sleeps",
+        work="1 ms sleeps, 256 at once, wall",
+        ours=RUN,
+        peer="asyncio.to_thread",
+        comparison="faster",
+        figure="each_wall_s",
+        must=2,
+        aim=2.8,
+    ),
+    Target(
+        claim="blocking",
+        case="one",
+        work="submit().result(), one at a time",
+        ours="ThreadPool.submit",
+        peer="ThreadPoolExecutor.submit",
+        comparison="faster",
+        must=1.5,
+        aim=3,
+    ),
+    Target(
+        claim="blocking",
+        case="window",
+        work="submit, 16 outstanding",
+        ours="ThreadPool.submit",
+        peer="ThreadPoolExecutor.submit",
+        comparison="faster",
+        must=3,
+        aim=10,
+    ),
+    Target(
+        claim="blocking",
+        case="map",
+        work="stream in blocking code, no-op",
+        ours="ThreadPool.stream",
+        peer="ThreadPoolExecutor.map",
+        comparison="faster",
+        must=10,
+        aim=80,
+    ),
+    Target(
+        claim="sessions",
+        case="waiting",
+        work="100,000 sessions waiting with a deadline, each",
+        ours="AsyncPool.run",
+        comparison="value",
+        figure="session_bytes",
+        must=1.6 * KB,
+        aim=1.1 * KB,
+    ),
+    Target(
+        claim="sessions",
+        case="waiting",
+        work="threads for 100,000 waiting sessions",
+        ours="AsyncPool.run",
+        comparison="value",
+        figure="threads",
+        must=1,
+        aim=1,
+    ),
+    Target(
+        claim="import",
+        case="fresh",
+        work="import, more than asyncio, wall",
+        ours="import holdfast",
+        peer="import asyncio",
+        comparison="more",
+        figure="each_wall_s",
+        must=0.040,
+        aim=0.015,
+    ),
+)

@@ -1,0 +1,35 @@
+"""What can be wrong with a request, before a dialect gives it its shape."""
+
+from typing import Literal, TypeAlias
+
+__all__ = ("ApiError", "Kind")
+
+Kind: TypeAlias = Literal[
+    "invalid", "not_found", "method", "rate_limited", "internal", "overloaded"
+]
+
+
+class ApiError(Exception):
+    """An answer that is an error.
+
+    Attributes:
+        kind: What is wrong; each dialect has a status and a word for it.
+        param: The field that is to blame, or None.
+        retry_after: Seconds until another try may succeed, or None.
+        allow: The methods that would do, for ``"method"``.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after: float | None = None,
+        allow: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind: Kind = kind
+        self.param = param
+        self.retry_after = retry_after
+        self.allow = allow

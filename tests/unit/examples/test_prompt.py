@@ -1,0 +1,43 @@
+"""What the model gets to read."""
+
+from harvest import Entry
+from prompt import LONGEST_DOC, make_prompt, shorten
+
+
+def test_the_entries_come_in_their_order_and_the_question_last():
+    """Each under its full name and with its parameters."""
+    entries = [
+        Entry("statistics.median", "function", "(data)", "Return the median."),
+        Entry("statistics", "module", "", "Basic statistics."),
+    ]
+
+    prompt = make_prompt(" How do I find the median? ", entries)
+
+    assert prompt == (
+        "Documentation:\n\n"
+        "## statistics.median(data) (function)\nReturn the median.\n\n"
+        "## statistics (module)\nBasic statistics.\n\n"
+        "Question: How do I find the median?"
+    )
+
+
+def test_a_question_that_found_nothing_says_so():
+    """The model is told rather than left to guess."""
+    assert "(nothing was found)" in make_prompt("How?", [])
+
+
+def test_a_long_text_is_cut():
+    """Five entries can't fill the model's window."""
+    entry = Entry("m", "module", "", "word " * 10_000)
+
+    prompt = make_prompt("How?", [entry] * 5)
+
+    assert len(prompt) < 5 * (LONGEST_DOC + 50)
+
+
+def test_a_text_is_cut_between_two_lines_or_words():
+    """No half word stands at its end."""
+    assert shorten("a first line\nand a second", 20) == "a first line ..."
+    assert shorten("some words that go on", 18) == "some words ..."
+    assert shorten("x" * 30, 20) == f"{'x' * 16} ..."
+    assert shorten("short", 20) == "short"
