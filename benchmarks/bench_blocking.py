@@ -60,11 +60,22 @@ def standard_window(meter: Meter, n: int) -> None:
     _windowed(meter, n, ThreadPoolExecutor(WORKERS))
 
 
+# On one core as well, for the reason that bench_threads.py gives.
 ONE = CLAIM.case(
-    "one", "`submit().result()`, one at a time", n=5_000, quick_n=3_000, unit="call", repeats=3
+    "one", "`submit().result()`, one at a time", n=1_000, quick_n=1_000, unit="call", repeats=7
 )
-ONE.add("ThreadPool.submit", holdfast_one, ours=True)
-ONE.add("ThreadPoolExecutor.submit", standard_one)
+ONE_CORE = CLAIM.case(
+    "one-core",
+    "`submit().result()`, one at a time, all threads on one core",
+    n=1_000,
+    quick_n=1_000,
+    unit="call",
+    repeats=7,
+    one_core=True,
+)
+for _case in (ONE, ONE_CORE):
+    _case.add("ThreadPool.submit", holdfast_one, ours=True)
+    _case.add("ThreadPoolExecutor.submit", standard_one)
 
 WINDOW = CLAIM.case(
     "window", "`submit` with 16 outstanding", n=10_000, quick_n=10_000, unit="call", repeats=3

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from benchmarks.claim import Case, Claim
@@ -19,7 +19,7 @@ ENDLESS = 1_000_000
 """A queue that takes all callers of these cases."""
 
 Call = Callable[[], Awaitable[object]]
-Through = Callable[[Call], Awaitable[None]]
+Through = Callable[[Call], Awaitable[object]]
 Bound = Callable[[int], AbstractAsyncContextManager[Through]]
 """``bound(width)``: opens something that lets so many calls through at once."""
 
@@ -34,13 +34,13 @@ async def suspends() -> None:
 
 
 @contextlib.asynccontextmanager
-async def holdfast_pool(width: int) -> AsyncIterator[Through]:
+async def holdfast_pool(width: int) -> AsyncGenerator[Through]:
     async with AsyncPool(width, name="bench", max_queue=ENDLESS) as pool:
         yield pool.run
 
 
 @contextlib.asynccontextmanager
-async def semaphore(width: int) -> AsyncIterator[Through]:
+async def semaphore(width: int) -> AsyncGenerator[Through]:
     gate = asyncio.Semaphore(width)
 
     async def through(call: Call) -> None:
@@ -51,7 +51,7 @@ async def semaphore(width: int) -> AsyncIterator[Through]:
 
 
 @contextlib.asynccontextmanager
-async def anyio_limiter(width: int) -> AsyncIterator[Through]:
+async def anyio_limiter(width: int) -> AsyncGenerator[Through]:
     gate = load("anyio").CapacityLimiter(width)
 
     async def through(call: Call) -> None:
@@ -62,7 +62,7 @@ async def anyio_limiter(width: int) -> AsyncIterator[Through]:
 
 
 @contextlib.asynccontextmanager
-async def nothing(width: int) -> AsyncIterator[Through]:
+async def nothing(width: int) -> AsyncGenerator[Through]:
     del width
 
     async def through(call: Call) -> None:

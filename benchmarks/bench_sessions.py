@@ -13,7 +13,7 @@ from benchmarks.memory import rss_bytes
 from benchmarks.meter import Meter
 from holdfast import AsyncPool
 
-CLAIM = Claim("sessions", "A waiting session holds a kilobyte and no thread.")
+CLAIM = Claim("sessions", "A session that waits in a pool holds little memory and no thread.")
 
 FAR_S = 3600.0
 
@@ -106,7 +106,7 @@ WAITING = CLAIM.case(
     quick_n=30_000,
     unit="session",
     most_rounds=5,
-    warm_n=1_000,
+    warm_n=100,
 )
 WAITING.add("AsyncPool.run", in_pool, ours=True)
 WAITING.add("AsyncPool.run in a session", in_session, ours=True)

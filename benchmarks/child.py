@@ -1,8 +1,8 @@
 """The fresh process in which one variant runs: ``python -m benchmarks.child REQUEST``.
 
-The request is JSON: ``module``, ``case``, ``variant``, ``n``, ``repeats``, ``warm_n`` and
-``watch_loop``. The answer is one line of JSON on standard output, either ``{"repeats": [...]}`` or
-``{"missing": why}``.
+The request is JSON: ``module``, ``case``, ``variant``, ``n``, ``repeats``, ``warm_n``,
+``watch_loop`` and ``one_core``. The answer is one line of JSON on standard output, either
+``{"repeats": [...]}`` or ``{"missing": why}``.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import inspect
 import json
+import os
 import sys
 from typing import Any
 
@@ -25,6 +26,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     claim: Claim = importlib.import_module(request["module"]).CLAIM
     case: Case = claim.cases[request["case"]]
     variant = case.variants[request["variant"]]
+    if request["one_core"]:
+        _stay_on_one_core()
     try:
         if request["warm_n"]:
             _run(variant, Meter(), request["warm_n"])
@@ -32,6 +35,12 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     except PeerMissingError as error:
         return {"missing": str(error)}
     return {"repeats": repeats}
+
+
+def _stay_on_one_core() -> None:
+    """Where the system lets us choose; elsewhere the kernel does, as ever."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def _measured(variant: Variant, request: dict[str, Any]) -> dict[str, float]:

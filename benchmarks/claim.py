@@ -40,6 +40,7 @@ class Case:
         most_rounds: Fewer rounds than asked for, where one takes long; None is as many as asked.
         warm_n: Items of the run that comes first and is not measured.
         watch_loop: Measure by how much the event loop is late.
+        one_core: Keep all threads of a run on one core.
         compared: The figure that the table's ratios are made of.
         needs_bytes: Memory that must be free; the case is left out where it isn't.
     """
@@ -53,9 +54,10 @@ class Case:
     most_rounds: int | None = None
     warm_n: int = 500
     watch_loop: bool = False
+    one_core: bool = False
     compared: str = "each_cpu_s"
     needs_bytes: int = 0
-    variants: dict[str, Variant] = field(default_factory=dict)
+    variants: dict[str, Variant] = field(default_factory=dict[str, Variant])
 
     def add(self, name: str, run: Run, *, ours: bool = False, **options: Any) -> None:
         """Compare one more variant; ``options`` are passed on to ``run``."""
@@ -80,7 +82,7 @@ class Claim:
     name: str
     says: str
     appendix: Callable[[], list[str]] | None = None
-    cases: dict[str, Case] = field(default_factory=dict)
+    cases: dict[str, Case] = field(default_factory=dict[str, Case])
 
     def case(self, name: str, title: str, *, n: int, quick_n: int, **options: Any) -> Case:
         """Declare a case; see :class:`Case` for the options."""

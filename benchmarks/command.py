@@ -67,7 +67,8 @@ def _run(chosen: Sequence[Claim], rounds: int, options: argparse.Namespace) -> i
         if claim.appendix is not None:
             output.lines([*claim.appendix(), ""])
     verdicts = _verdicts(results)
-    output.lines(["### Targets", "", *target_lines(verdicts)])
+    if verdicts:
+        output.lines(["### Targets", "", *target_lines(verdicts)])
     where["load_average_at_end"] = machine.load_average()
     output.lines([f"Load at the end: {where['load_average_at_end']:.2f}."])
     if options.json is not None:

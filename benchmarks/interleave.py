@@ -32,15 +32,16 @@ class CaseResult:
     Attributes:
         n: Items in each run.
         samples: By variant, in order of the rounds.
+        missing: By variant, the library that is not installed.
         failures: By variant, why it has no figures (or fewer).
         left_out: Why the case was not run at all, or None.
     """
 
     case: Case
     n: int
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, list[Sample]] = field(default_factory=dict[str, list[Sample]])
+    failures: dict[str, str] = field(default_factory=dict[str, str])
+    missing: dict[str, str] = field(default_factory=dict[str, str])
     left_out: str | None = None
 
 
@@ -93,6 +94,7 @@ def _add_sample(result: CaseResult, claim: Claim, name: str, round_: int, place:
         "repeats": case.repeats,
         "warm_n": min(case.warm_n, result.n),
         "watch_loop": case.watch_loop,
+        "one_core": case.one_core,
     }
     try:
         ended = subprocess.run(  # noqa: S603 - our own interpreter and our own module

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from benchmarks.memory import PeakMemory
 from benchmarks.ticker import Ticker
@@ -26,7 +26,7 @@ class Meter:
         self._watch_loop = watch_loop
 
     @contextlib.contextmanager
-    def measure(self) -> Iterator[None]:
+    def measure(self) -> Generator[None]:
         """Measure the block, with the garbage of what came before it out of the way."""
         gc.collect()
         ticker = self._start_ticker()

@@ -49,6 +49,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "n": result.n,
         "unit": case.unit,
         "repeats": case.repeats,
+        "one_core": case.one_core,
         "left_out": result.left_out,
         "variants": [
             {

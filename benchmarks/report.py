@@ -99,24 +99,24 @@ def _shown(target: Target, value: float) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table; the first row is its head, the first column stands left, numbers right."""
+    """A Markdown table; the first row is its head; words stand left, figures right."""
     cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    words = [all(_is_word(row[i]) for row in cells[1:]) for i in range(len(widths))]
+    lefts = [i == 0 or not all(_is_figure(row[i]) for row in cells[1:]) for i in range(len(widths))]
 
     def line(row: Sequence[str]) -> str:
         padded = (
             cell.ljust(width) if left else cell.rjust(width)
-            for cell, width, left in zip(row, widths, words, strict=True)
+            for cell, width, left in zip(row, widths, lefts, strict=True)
         )
         return f"| {' | '.join(padded)} |"
 
     rule = (
         "-" * width if left else "-" * (width - 1) + ":"
-        for width, left in zip(widths, words, strict=True)
+        for width, left in zip(widths, lefts, strict=True)
     )
     return [line(cells[0]), f"| {' | '.join(rule)} |", *(line(row) for row in cells[1:])]
 
 
-def _is_word(cell: str) -> bool:
-    return not cell or cell[0].isalpha() or cell[0] == "*"
+def _is_figure(cell: str) -> bool:
+    return cell.startswith("over ") or cell[:1] in set("0123456789-≤≥")

@@ -171,15 +171,18 @@ TARGETS: Sequence[Target] = (
         must=10,
         aim=30,
     ),
-    Target(
-        claim="threads",
-        case="one",
-        work="await run, no-op, one at a time",
-        ours=RUN,
-        peer="asyncio.to_thread",
-        comparison="faster",
-        must=1.7,
-        aim=2.5,
+    *(
+        Target(
+            claim="threads",
+            case=case,
+            work=f"await run, no-op, one at a time{where}",
+            ours=RUN,
+            peer="asyncio.to_thread",
+            comparison="faster",
+            must=1.7,
+            aim=2.5,
+        )
+        for case, where in (("one", ""), ("one-core", ", on one core"))
     ),
     Target(
         claim="threads",
@@ -232,15 +235,18 @@ TARGETS: Sequence[Target] = (
         must=2,
         aim=2.8,
     ),
-    Target(
-        claim="blocking",
-        case="one",
-        work="submit().result(), one at a time",
-        ours="ThreadPool.submit",
-        peer="ThreadPoolExecutor.submit",
-        comparison="faster",
-        must=1.5,
-        aim=3,
+    *(
+        Target(
+            claim="blocking",
+            case=case,
+            work=f"submit().result(), one at a time{where}",
+            ours="ThreadPool.submit",
+            peer="ThreadPoolExecutor.submit",
+            comparison="faster",
+            must=1.5,
+            aim=3,
+        )
+        for case, where in (("one", ""), ("one-core", ", on one core"))
     ),
     Target(
         claim="blocking",

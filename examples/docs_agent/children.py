@@ -51,12 +51,13 @@ def model_server(port: int) -> Generator[str, None, None]:
         DemoError: It did not start.
     """
     command = [sys.executable, "-m", "holdfast.testing.model_server"]
-    options = ["--port", str(port), "--latency", LATENCY]
+    # The pipe to its standard input closes even if this process is killed.
+    options = ["--port", str(port), "--latency", LATENCY, "--until-stdin-closes", "--json"]
     with contextlib.ExitStack() as stack:
         with signals_deferred():
             process = subprocess.Popen(  # noqa: S603 - this Python, and what stands above
                 [*command, *options],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 process_group=0,
             )
@@ -91,8 +92,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
     finally:
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def run_map(folder: Path, limit: int, environment: Mapping[str, str]) -> tuple[int, dict[str, Any]]:

@@ -14,14 +14,15 @@ LONGEST_DOC = 1_200  # characters of one entry; five of them stay below 2,000 to
 
 
 def make_prompt(question: str, entries: Sequence[Entry]) -> str:
-    """Return the user's message: every entry under its name, the best first, then the question."""
-    context = "\n\n".join(describe(entry) for entry in entries)
-    return f"Documentation:\n\n{context or '(nothing was found)'}\n\nQuestion: {question.strip()}"
+    """Return the user's message: every entry in tags of its own, the best first, the question."""
+    documents = "\n".join(describe(entry) for entry in entries)
+    return f"<documents>\n{documents}\n</documents>\n\nQuestion: {question.strip()}"
 
 
 def describe(entry: Entry) -> str:
     """Return one entry as the model reads it."""
-    return f"## {entry.name}{entry.signature} ({entry.kind})\n{shorten(entry.doc, LONGEST_DOC)}"
+    title = f"{entry.name}{entry.signature} ({entry.kind})"
+    return f"<document>\n{title}\n\n{shorten(entry.doc, LONGEST_DOC)}\n</document>"
 
 
 def shorten(text: str, longest: int) -> str:

@@ -23,6 +23,8 @@ from concurrent.futures._base import (  # the states that futures.wait() and as_
 from typing import Any, Generic, TypeVar
 
 from holdfast._core import clock
+from holdfast._core.clock import Latch
+from holdfast._core.latch import borrow_latch, closed_lock, give_back_latch
 
 __all__ = ("CallFuture",)
 
@@ -34,14 +36,17 @@ _making = threading.Lock()
 class CallFuture(Future[R], Generic[R]):
     """The result of a submitted call, for blocking code (``result()``) and for ``await``."""
 
+    # Defaults live on the class: a call that nobody waits for in a special way sets none of them.
+    _state: str = PENDING
+    _result: R | None = None
+    _exception: BaseException | None = None
+    _parked: list[Latch] | None = None
+    _lazy_condition: "threading.Condition | None" = None
+    _waiters: list[Any]
+    _done_callbacks: list[Any]
+
     def __init__(self) -> None:  # the standard __init__ makes the condition that we put off
-        self._state = PENDING
-        self._result: R | None = None
-        self._exception: BaseException | None = None
-        self._waiters: list[Any] = []
-        self._done_callbacks: list[Any] = []
-        self._parked: list[threading.Lock] = []
-        self._lazy_condition: threading.Condition | None = None
+        pass
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override] # made when first asked for
@@ -50,6 +55,8 @@ class CallFuture(Future[R], Generic[R]):
             with _making:
                 condition = self._lazy_condition
                 if condition is None:
+                    self._waiters = []
+                    self._done_callbacks = []
                     condition = self._lazy_condition = threading.Condition()
         return condition
 
@@ -60,13 +67,13 @@ class CallFuture(Future[R], Generic[R]):
         self._result = value
         self._exception = error
         self._state = FINISHED
-        if self._parked or self._lazy_condition is not None:
+        if self._parked is not None or self._lazy_condition is not None:
             self._announce()
 
     def settle_cancelled(self) -> None:
         """Mark the call as cancelled before it started, once."""
         self._state = CANCELLED_AND_NOTIFIED
-        if self._parked or self._lazy_condition is not None:
+        if self._parked is not None or self._lazy_condition is not None:
             self._announce()
 
     def mark_running(self) -> None:
@@ -74,8 +81,9 @@ class CallFuture(Future[R], Generic[R]):
         self._state = RUNNING
 
     def _announce(self) -> None:
-        for lock in tuple(self._parked):
-            lock.release()
+        if self._parked is not None:
+            for lock in tuple(self._parked):
+                lock.release()
         if self._lazy_condition is None:
             return
         with self._lazy_condition:
@@ -139,11 +147,24 @@ class CallFuture(Future[R], Generic[R]):
         return self._exception
 
     def _wait(self, timeout: float | None) -> None:
-        lock = threading.Lock()
-        lock.acquire()
-        self._parked.append(lock)
-        if self._state not in _SETTLED and not clock.current().acquire(lock, _positive(timeout)):
-            self._parked.remove(lock)
+        latch = borrow_latch()
+        waiter: Latch = closed_lock() if latch is None else latch
+        parked = self._parked
+        if parked is None:
+            with _making:
+                parked = self._parked
+                if parked is None:
+                    parked = self._parked = []
+        parked.append(waiter)
+        in_time = False
+        try:
+            # Entered first, looked second: whoever settles the future releases us, or we see it.
+            in_time = clock.current().acquire(waiter, _time_left(self._state, timeout))
+        finally:
+            if latch is not None:
+                give_back_latch(latch, broken_off=not in_time)
+        if not in_time:
+            parked.remove(waiter)
             if self._state not in _SETTLED:
                 raise TimeoutError
         if self._state == CANCELLED_AND_NOTIFIED:
@@ -159,5 +180,7 @@ class CallFuture(Future[R], Generic[R]):
 _SETTLED = frozenset({FINISHED, CANCELLED_AND_NOTIFIED})
 
 
-def _positive(timeout: float | None) -> float | None:
+def _time_left(state: str, timeout: float | None) -> float | None:
+    if state in _SETTLED:
+        return 0.0
     return None if timeout is None else max(0.0, timeout)

@@ -24,7 +24,7 @@ from typing import Protocol
 
 from holdfast._core.wheel import Wheel
 
-__all__ = ("Due", "Letter", "LoopState", "loop_state")
+__all__ = ("Deferred", "Due", "Letter", "LoopState", "loop_state")
 
 _KEY = "_holdfast_state"
 
@@ -57,14 +57,22 @@ def loop_state(loop: asyncio.AbstractEventLoop) -> "LoopState":
     return state
 
 
+class Deferred(Protocol):
+    """Something to be done once at the end of a pass of the loop, however often it was asked for."""
+
+    def at_pass_end(self) -> None:
+        """Do it; called on the loop's thread, and must not raise."""
+        ...
+
+
 class LoopState:
     """The mailbox and the timer of one loop."""
 
     __slots__ = (
         "__weakref__",
         "_armed",
-        "_closed",
         "_closer",
+        "_deferred",
         "_letters",
         "_lock",
         "_loop",
@@ -79,7 +87,7 @@ class LoopState:
         self._letters: deque[Letter] = deque()
         self._lock = threading.Lock()
         self._armed = False
-        self._closed = False
+        self._deferred: list[Deferred] = []
         self._wheel: Wheel[Due] = Wheel()
         self._timer: asyncio.TimerHandle | None = None
         self._wake_fd = -1
@@ -145,6 +153,23 @@ class LoopState:
             except IndexError:  # taken back by its sender, which found the loop closed
                 return
             letter.deliver()
+
+    # ------------------------------------------------------------ once for each pass
+
+    def defer(self, work: Deferred) -> None:
+        """Have ``work.at_pass_end()`` called when the loop has run what is ready now."""
+        deferred = self._deferred
+        if work not in deferred:
+            if not deferred:
+                loop = self._loop()
+                assert loop is not None  # noqa: S101 - it is running this very call
+                loop.call_soon(self._end_pass)
+            deferred.append(work)
+
+    def _end_pass(self) -> None:
+        works, self._deferred = self._deferred, []
+        for work in works:
+            work.at_pass_end()
 
     # ------------------------------------------------------------ timer
 

@@ -144,35 +144,52 @@ class Admission:
             PoolClosed: The pool admits nothing any more.
             RateLimited: The rate is used up, and the pool rejects rather than waits.
         """
-        dropped: Entry | None = None
         with self.lock:
-            if self.closed:
-                raise self._refusal(PoolClosed, "it is closed; make a new pool")
-            self._check_stuck()
-            line = self._line
-            queued = True
-            if len(line) + self.in_flight >= self.ceiling + self.max_queue:
-                if self.overflow == "wait" and may_block:
-                    queued = False
-                elif self.overflow == "drop_oldest" and line and self.max_queue:
-                    dropped, _ = line.popitem(last=False)
-                    dropped.state = ENDED
-                    self.counters.withdrawn += dropped.counted
-                else:
-                    raise self._refusal_when_full()
-            elif self.gate is not None and self.overflow == "reject":
-                self._check_rate(self.gate)
-            self.counters.submitted += 1
-            if queued:
-                line[entry] = None
-                self.counters.peak_queued = max(self.counters.peak_queued, len(line))
-            else:
-                self._blocked[entry] = None
-            self._recount()
+            queued, dropped = self._line_up(entry, may_block=may_block)
         if dropped is not None:
-            error = self._refusal(QueueFull, "it was the oldest in a full queue, and made room for a newer call")
-            dropped.refuse(error)
+            self.refuse_dropped(dropped)
         return queued
+
+    def refuse_dropped(self, dropped: Entry) -> None:
+        """Tell the entry that made room for a newer one; without the lock."""
+        dropped.refuse(
+            self.refusal(
+                QueueFull, "it was the oldest in a full queue, and made room for a newer call"
+            )
+        )
+
+    def _line_up(self, entry: Entry, *, may_block: bool) -> tuple[bool, Entry | None]:
+        """Under the lock: whether ``entry`` is in the queue, and who was dropped for it."""
+        if self.closed:
+            raise self._refusal(PoolClosed, "it is closed; make a new pool")
+        if self.abandoned:
+            self._check_stuck()
+        line = self._line
+        queued = True
+        dropped: Entry | None = None
+        waiting = len(line)
+        if waiting + self.in_flight >= self.ceiling + self.max_queue:
+            if self.overflow == "wait" and may_block:
+                queued = False
+            elif self.overflow == "drop_oldest" and line and self.max_queue:
+                dropped, _ = line.popitem(last=False)
+                dropped.state = ENDED
+                self.counters.withdrawn += dropped.counted
+            else:
+                raise self._refusal_when_full()
+        elif self.gate is not None and self.overflow == "reject":
+            self._check_rate(self.gate)
+        counters = self.counters
+        counters.submitted += 1
+        if queued:
+            line[entry] = None
+            if waiting >= counters.peak_queued:
+                counters.peak_queued = len(line)
+        else:
+            self._blocked[entry] = None
+        if self.in_flight >= self.ceiling:
+            self.contended = True
+        return queued, dropped
 
     def line_up_turn(self, entry: Entry) -> bool:
         """Give a stream its one place in the line, over and above ``max_queue``; False if closed."""
@@ -210,7 +227,15 @@ class Admission:
                 self.counters.completed += 1
             else:
                 self.counters.failed += 1
-            return wanted, self._give_back()
+            line = self._line
+            if not line or self._blocked or self.gate is not None or self.in_flight > self.ceiling:
+                return wanted, self._give_back()
+            # The common case of a busy pool: the permit goes on, and nothing else changes.
+            then, _ = line.popitem(last=False)
+            then.state = RUNNING
+            if not line:
+                self.contended = False
+            return wanted, then
 
     def give_back(self) -> Entry | None:
         """Return a permit that was borrowed, or that came too late to its entry."""

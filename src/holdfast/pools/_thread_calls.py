@@ -25,24 +25,16 @@ __all__ = ("LoopCall", "SubmittedCall", "ThreadCall")
 class LoopCall:
     """A call that a coroutine awaits. Its outcome travels in the loop's mailbox."""
 
-    __slots__ = (
-        "abandoned",
-        "args",
-        "context",
-        "core",
-        "due",
-        "error",
-        "fn",
-        "future",
-        "kwargs",
-        "mailbox",
-        "queue_until",
-        "started",
-        "state",
-        "timeout",
-        "value",
-    )
+    # Defaults live on the class, so that a plain call sets none of them.
     counted = True
+    state = WAITING
+    abandoned = False
+    timeout: float | None = None
+    queue_until: float | None = None
+    started: float | None = None
+    due: float | None = None
+    value: Any = None
+    error: BaseException | None = None
 
     def __init__(
         self,
@@ -61,14 +53,6 @@ class LoopCall:
         self.fn: Callable[..., Any] | None = fn
         self.args = args
         self.kwargs = kwargs
-        self.state = WAITING
-        self.abandoned = False
-        self.timeout: float | None = None
-        self.queue_until: float | None = None
-        self.started: float | None = None
-        self.due: float | None = None
-        self.value: Any = None
-        self.error: BaseException | None = None
 
     def work(self) -> Entry | None:
         """Run on a worker's thread; returns what that worker does next."""
@@ -109,6 +93,14 @@ class SubmittedCall(CallFuture[Any]):
     """A call that was submitted: its own future."""
 
     counted = True
+    state = WAITING
+    abandoned = False
+    timeout: float | None = None
+    queue_until: float | None = None
+    started: float | None = None
+    due: float | None = None
+    _is_accepted = False
+    _accept_lock: "threading.Lock | None" = None
 
     def __init__(
         self,
@@ -118,20 +110,11 @@ class SubmittedCall(CallFuture[Any]):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        super().__init__()
         self.core = core
         self.context = context
         self.fn: Callable[..., Any] | None = fn
         self.args = args
         self.kwargs = kwargs
-        self.state = WAITING
-        self.abandoned = False
-        self.timeout: float | None = None
-        self.queue_until: float | None = None
-        self.started: float | None = None
-        self.due: float | None = None
-        self._is_accepted = False
-        self._accept_lock: threading.Lock | None = None
 
     def work(self) -> Entry | None:
         """Run on a worker's thread; returns what that worker does next."""
@@ -151,7 +134,7 @@ class SubmittedCall(CallFuture[Any]):
         """Settle the future, and let go of the arguments, which may be large."""
         self.fn = None
         self.args = ()
-        self.kwargs = {}
+        self.kwargs = _NOTHING
         self.settle(value, error)
 
     def refuse(self, error: Rejected) -> None:
@@ -181,5 +164,7 @@ class SubmittedCall(CallFuture[Any]):
     def _withdraw(self) -> bool:
         return self.core.withdraw(self)
 
+
+_NOTHING: dict[str, Any] = {}
 
 ThreadCall = LoopCall | SubmittedCall

@@ -21,10 +21,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from holdfast._core.clock import Clock
+from holdfast._core.latch import EventLatch, borrow_latch, closed_lock, give_back_latch
 from holdfast.errors import CallTimeout, PoolClosed, QueueTimeout, UnderPressure
 from holdfast.pools._admission import ENDED, RUNNING, Admission, Entry
 from holdfast.pools._stats import PoolStats
-from holdfast.pools._thread_calls import SubmittedCall, ThreadCall
+from holdfast.pools._thread_calls import LoopCall, SubmittedCall, ThreadCall
 from holdfast.pools._threads import start_thread
 from holdfast.pools._timer import TIMER
 
@@ -48,11 +49,11 @@ class Work(Entry, Protocol):
 
 
 class _Worker:
-    __slots__ = ("fresh", "lock", "searching", "thread")
+    __slots__ = ("fresh", "latch", "lock", "searching", "thread")
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.lock.acquire()
+        self.lock = closed_lock()
+        self.latch = self.lock  # what it waits on: its own lock, or the pool's hot seat
         self.searching = True
         self.fresh = True  # its thread is not started yet
         self.thread: threading.Thread | None = None
@@ -77,6 +78,7 @@ class ThreadCore:
         "__weakref__",
         "_ending",
         "_gate_armed",
+        "_hot",
         "_idle",
         "_idle_timeout",
         "_initializer",
@@ -85,6 +87,8 @@ class ThreadCore:
         "_prefix",
         "_refused",
         "_searching",
+        "_seat",
+        "_seat_taken",
         "_started",
         "_stopping",
         "_workers",
@@ -113,6 +117,9 @@ class ThreadCore:
         self._initializer = initializer
         self._lock = admission.lock
         self._idle: dict[_Worker, None] = {}
+        self._hot: _Worker | None = None
+        self._seat: EventLatch | None = None
+        self._seat_taken = False
         self._workers: set[_Worker] = set()
         self._ending: list[threading.Thread] = []
         self._started = 0
@@ -124,13 +131,36 @@ class ThreadCore:
 
     # ------------------------------------------------------------ calls in
 
-    def submit(self, call: ThreadCall, *, may_block: bool) -> bool:
-        """Give ``call`` a place and see to it that a worker comes; False if it is still blocked."""
-        queued = self.admission.line_up(call, may_block=may_block)
+    def submit_from_loop(self, call: LoopCall) -> None:
+        """Give ``call`` a place. The worker is sent at the end of the loop's pass, once for a burst."""
+        admission = self.admission
+        with self._lock:
+            _, dropped = admission._line_up(call, may_block=True)  # noqa: SLF001 - one lock for both halves of the pool
+        if dropped is not None:
+            admission.refuse_dropped(dropped)
         if call.timeout is not None or call.queue_until is not None:
             self._watch(call)
         if not self._searching:
-            self.hire(call)
+            call.mailbox.defer(self)
+
+    def at_pass_end(self) -> None:
+        """Send the worker for what the loop has submitted in this pass."""
+        self.hire()
+
+    def submit(self, call: SubmittedCall, *, may_block: bool) -> bool:
+        """Give ``call`` a place and see to it that a worker comes; False if it is still blocked."""
+        admission = self.admission
+        worker = None
+        with self._lock:
+            queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
+            if not self._searching and admission.in_flight < admission.ceiling and not self._gate_armed:
+                worker = self._next_worker()
+        if dropped is not None:
+            admission.refuse_dropped(dropped)
+        if call.timeout is not None or call.queue_until is not None:
+            self._watch(call)
+        if worker is not None and not self._send(worker):
+            self._refuse_threadless(call)
         return queued
 
     def submit_blocking(self, call: SubmittedCall, *, may_block: bool) -> None:
@@ -196,13 +226,18 @@ class ThreadCore:
             if self._searching or self._gate_armed or not self.admission.has_work():
                 return
             worker = self._next_worker()
-        if worker is not None and not self._send(worker) and call is not None:
+        if worker is not None and not self._send(worker):
             self._refuse_threadless(call)
 
     def _next_worker(self) -> _Worker | None:
         """Under the lock: pick the worker to send, the most recently idle or a new one."""
         if self._idle:
-            worker, _ = self._idle.popitem()
+            worker = self._hot
+            if worker is None:
+                worker, _ = self._idle.popitem()
+            else:
+                self._hot = None
+                del self._idle[worker]
             worker.searching = self._searching = True
             return worker
         if len(self._workers) >= self.admission.ceiling or self.broken is not None:
@@ -215,7 +250,7 @@ class ThreadCore:
 
     def _send(self, worker: _Worker) -> bool:
         if not worker.fresh:
-            worker.lock.release()
+            worker.latch.release()
             return True
         worker.fresh = False
         name = f"{self._prefix}{self._started - 1}"
@@ -231,15 +266,20 @@ class ThreadCore:
             return False
         return True
 
-    def _refuse_threadless(self, call: Work) -> None:
+    def _refuse_threadless(self, call: Work | None) -> None:
+        """No thread can be had. If the pool has none at all, nobody will ever serve its line."""
         with self._lock:
-            alone = not self._workers
-        if alone and self.withdraw(call):
-            raise self.admission.refusal(
-                UnderPressure,
-                "the system refused to start its first thread; raise the limit on threads "
-                "(ulimit -u, pids.max), or run fewer",
-            )
+            if self._workers:
+                return
+        why = (
+            "the system refused to start its first thread; raise the limit on threads "
+            "(ulimit -u, pids.max), or run fewer"
+        )
+        for entry in self.admission.waiting():
+            if entry is not call and self.admission.withdraw(entry):
+                entry.refuse(self.admission.refusal(UnderPressure, why))
+        if call is not None and self.withdraw(call):
+            raise self.admission.refusal(UnderPressure, why)
 
     def _run(self, worker: _Worker) -> None:
         if self._initializer is not None and not self._initialize(worker):
@@ -267,6 +307,8 @@ class ThreadCore:
         while True:
             successor = None
             with self._lock:
+                if worker.latch is not worker.lock:
+                    self._leave_seat(worker)
                 entry = self.admission._claim()  # noqa: SLF001 - one lock for both halves of the pool
                 if worker.searching:
                     worker.searching = self._searching = False
@@ -278,7 +320,7 @@ class ThreadCore:
                     if self._stopping:
                         self._forget(worker)
                         return None
-                    self._idle[worker] = None
+                    self._sit_down(worker)
             if successor is not None:
                 self._send(successor)
             if entry is not None:
@@ -286,14 +328,37 @@ class ThreadCore:
             if not self._wait_idle(worker):
                 return None
 
+    def _sit_down(self, worker: _Worker) -> None:
+        """Under the lock: the worker is idle; the first one takes the hot seat, the next to be sent."""
+        self._idle[worker] = None
+        if not self._seat_taken:
+            if self._seat is None:
+                self._seat = borrow_latch()
+            if self._seat is not None:
+                self._seat_taken = True
+                self._hot = worker
+                worker.latch = self._seat
+
+    def _stand_up(self, worker: _Worker) -> None:
+        """Under the lock: the worker has waited long enough, and nobody is about to wake it."""
+        del self._idle[worker]
+        if self._hot is worker:
+            self._hot = None
+            self._leave_seat(worker)
+
+    def _leave_seat(self, worker: _Worker) -> None:
+        """Under the lock: the worker is awake, so nobody will release the seat's latch any more."""
+        worker.latch = worker.lock
+        self._seat_taken = False
+
     def _wait_idle(self, worker: _Worker) -> bool:
         """Wait to be sent; False if the worker has left the pool."""
-        while not self.clock.acquire(worker.lock, self._idle_timeout):
+        while not self.clock.acquire(worker.latch, self._idle_timeout):
             with self._lock:
                 if worker not in self._idle:
                     continue  # sent in this very moment: the lock is about to be released
                 if len(self._workers) > self._min_workers or self._stopping:
-                    del self._idle[worker]
+                    self._stand_up(worker)
                     self._forget(worker)
                     return False
         return True
@@ -301,6 +366,9 @@ class ThreadCore:
     def _forget(self, worker: _Worker) -> None:
         """Under the lock: the worker leaves; its thread has a few steps to go, which a join waits for."""
         self._workers.discard(worker)
+        if not self._workers and self._seat is not None:
+            give_back_latch(self._seat)
+            self._seat = None
         self._ending = [thread for thread in self._ending if thread.is_alive()]
         if worker.thread is not None:
             self._ending.append(worker.thread)
@@ -393,8 +461,9 @@ class ThreadCore:
             self._stopping = True
             idle = list(self._idle)
             self._idle.clear()
+            self._hot = None
         for worker in idle:
-            worker.lock.release()
+            worker.latch.release()
 
     def cancel_waiting(self) -> None:
         """Cancel the futures of submitted calls in line; refuse the rest."""

@@ -84,7 +84,7 @@ class ThreadCalls:
         )
         if self._options is not _PLAIN:
             self._apply_options(call)
-        self._core.submit(call, may_block=True)
+        self._core.submit_from_loop(call)
         try:
             await call.future
         except asyncio.CancelledError:

@@ -47,7 +47,7 @@ async def test_a_ticket_is_looked_up_answered_and_saved(ready, server):
     assert result["answer"] == "Use statistics.median."
     assert "statistics.median" in result["sources"]
     assert len(result["sources"]) == 5
-    assert "## statistics.median(data)" in prompt
+    assert "<document>\nstatistics.median(data)" in prompt
     assert prompt.endswith(f"Question: {TICKET['question']}")
     assert saved == [("t1", TICKET["question"], "Use statistics.median.")]
 

@@ -14,16 +14,17 @@ def test_the_entries_come_in_their_order_and_the_question_last():
     prompt = make_prompt(" How do I find the median? ", entries)
 
     assert prompt == (
-        "Documentation:\n\n"
-        "## statistics.median(data) (function)\nReturn the median.\n\n"
-        "## statistics (module)\nBasic statistics.\n\n"
+        "<documents>\n"
+        "<document>\nstatistics.median(data) (function)\n\nReturn the median.\n</document>\n"
+        "<document>\nstatistics (module)\n\nBasic statistics.\n</document>\n"
+        "</documents>\n\n"
         "Question: How do I find the median?"
     )
 
 
-def test_a_question_that_found_nothing_says_so():
-    """The model is told rather than left to guess."""
-    assert "(nothing was found)" in make_prompt("How?", [])
+def test_a_question_that_found_nothing_is_asked_all_the_same():
+    """The model is told to say that nothing answers it."""
+    assert make_prompt("How?", []) == "<documents>\n\n</documents>\n\nQuestion: How?"
 
 
 def test_a_long_text_is_cut():

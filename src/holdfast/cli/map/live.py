@@ -83,7 +83,7 @@ class _Line:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         # Some terminals wrap when the last column is written, and all when they echo "^C" there.
-        width = max(1, options.max_width - 3)
+        width = max(1, options.max_width - 2)
         text = Text(no_wrap=True, overflow="crop", end="")
         if self.view is None:
             text.append(self.note[:width], "bright_black")

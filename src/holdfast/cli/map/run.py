@@ -86,10 +86,12 @@ def _source(opened: Input, options: MapOptions, past: Past | None) -> Generator[
         yield FileSource(opened.fd, intake)
         return
     pool = ThreadPool(1, name="input")
+    source = PipeSource(opened.fd, intake, pool)
     try:
-        yield PipeSource(opened.fd, intake, pool)
+        yield source
     finally:
-        pool.shutdown(wait=False)  # the read may never return; its thread ends with the process
+        # A read that was left behind may never return; its thread ends with the process.
+        pool.shutdown(wait=source.exhausted)
 
 
 def _interrupts(

@@ -10,7 +10,7 @@ finds nothing; both are put back at the end.
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 
 from holdfast.cli.map.user_error import UserError
 
@@ -29,7 +29,10 @@ def claimed_stdout() -> Generator[int]:
             os.dup2(2, 1)
         except OSError:  # no standard error either
             _lead_nowhere(1, os.O_WRONLY)
-        yield private
+        # The descriptor is for other programs and for C; the stream of Python's own has a buffer,
+        # and what goes to standard error should be seen at once.
+        with redirect_stdout(sys.stderr):
+            yield private
 
 
 @contextmanager

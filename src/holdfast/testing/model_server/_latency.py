@@ -63,7 +63,7 @@ class Latency:
         """
         if isinstance(given, Latency):
             return given
-        if isinstance(given, bool) or not isinstance(given, (int, float, str)):
+        if isinstance(given, bool) or not isinstance(given, (int, float, str)):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without types
             msg = f"a latency is given as {_FORMS}, not as {given!r}"
             raise TypeError(msg)
         kind, colon, rest = str(given).partition(":")

@@ -1,19 +1,14 @@
-"""Every option of the model server: its name, default and check, for Python and the command line."""
+"""Every option of the model server: its name, its default, its check."""
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, fields
 
 from holdfast._core import check
 from holdfast.testing.model_server._latency import Latency
 
-__all__ = ("Options", "flag_of")
+__all__ = ("STALL_MODES", "Options", "flag_of")
 
 _SHARES = ("error_rate", "hang_rate", "disconnect_rate", "stall_rate")
 STALL_MODES = ("mix", "dribble", "pause")
-
-
-def _option(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,47 +20,28 @@ class Options:
         TypeError: A value is of the wrong type.
     """
 
-    host: str = _option("127.0.0.1", "address to listen on")
-    port: int = _option(0, "port to listen on, 0 to 65535; 0 takes any free one")
-    seed: int = _option(0, "0 or more; decides which request meets which latency and fault")
-    latency: float | str | Latency = _option(
-        0.0,
-        "seconds until an answer begins: a number, uniform:LOW:HIGH, exponential:MEAN "
-        "or lognormal:MEDIAN:SIGMA",
-    )
-    token_latency: float | str | Latency = _option(
-        0.0, "seconds between the tokens of a stream; the same forms"
-    )
-    rate_limit: int | None = _option(
-        None, "calls per period, 1 or more; past it 429 with retry-after"
-    )
-    rate_period: float = _option(60.0, "length of that period in seconds")
-    error_rate: float = _option(
-        0.0, "share of calls answered by an error: half of them 500, half overloaded"
-    )
-    hang_rate: float = _option(0.0, "share of calls that never get an answer")
-    disconnect_rate: float = _option(0.0, "share of answers cut off in the middle")
-    stall_rate: float = _option(0.0, "share of answers that stall on the way (slow loris)")
-    stall_mode: str = _option(
-        "mix",
-        "how they stall: dribble (byte by byte), pause (in the middle), mix (half and half)",
-    )
-    stall_time: float = _option(30.0, "seconds by which a stalled answer takes longer")
-    stream_error_rate: float = _option(
-        0.0, "share of the streams not hit by another fault that end in an error event"
-    )
-    max_concurrent: int | None = _option(
-        None, "calls in flight, 1 or more; past it overloaded (None: as many as connections)"
-    )
-    max_connections: int = _option(4096, "open connections, 1 or more; past it 503 and closed")
-    max_request_bytes: int = _option(4 * 1024 * 1024, "size of a request's body; past it 413")
-    max_head_bytes: int = _option(32 * 1024, "size of a request's head; past it 431")
-    idle_timeout: float = _option(
-        75.0, "seconds after which a connection without a request, or that reads nothing, is closed"
-    )
-    request_timeout: float = _option(30.0, "seconds for a request to arrive whole; past it 408")
-    grace: float = _option(1.0, "seconds for answers in progress when the server ends")
-    access_log: bool = _option(False, "log a line per request")
+    host: str = "127.0.0.1"
+    port: int = 0
+    seed: int = 0
+    latency: float | str | Latency = 0.0
+    token_latency: float | str | Latency = 0.0
+    rate_limit: int | None = None
+    rate_period: float = 60.0
+    error_rate: float = 0.0
+    hang_rate: float = 0.0
+    disconnect_rate: float = 0.0
+    stall_rate: float = 0.0
+    stall_mode: str = "mix"
+    stall_time: float = 30.0
+    stream_error_rate: float = 0.0
+    max_concurrent: int | None = None
+    max_connections: int = 4096
+    max_request_bytes: int = 4 * 1024 * 1024
+    max_head_bytes: int = 32 * 1024
+    idle_timeout: float = 75.0
+    request_timeout: float = 30.0
+    grace: float = 1.0
+    access_log: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= check.count("port", self.port) <= 65_535:  # noqa: PLR2004 - 16 bits
@@ -111,9 +87,8 @@ class Options:
             value = getattr(self, option.name)
             if value == option.default:
                 continue
-            flags.append(flag_of(option.name))
-            if not isinstance(value, bool):
-                flags.append(str(value))
+            flag = flag_of(option.name)
+            flags.append(flag if isinstance(value, bool) else f"{flag}={value}")
         return flags
 
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import cast
 
-from holdfast.testing.model_server._json import JsonObject
+from holdfast.testing.model_server._jsontext import JsonObject
 
 __all__ = ("Counters", "ServerStats")
 
@@ -13,8 +13,9 @@ class ServerStats:
     """What a model server did since it began.
 
     A *call* is a request for an answer (``/v1/messages``, ``/v1/chat/completions``). Every call
-    counted in ``requests`` is counted once more by what became of it: ``answered``, ``bad_requests``,
-    ``rate_limited``, ``errors``, ``disconnected``, ``client_gone`` or (still) ``in_flight``.
+    counted in ``requests`` is counted once more by what became of it: ``answered``,
+    ``bad_requests``, ``rate_limited``, ``errors``, ``disconnected``, ``unfinished`` or (still)
+    ``in_flight``.
 
     Attributes:
         requests: Calls that arrived whole.
@@ -27,8 +28,9 @@ class ServerStats:
             stream.
         hung: Calls chosen to get no answer.
         stalled: Calls chosen to stall.
-        disconnected: Answers cut off by the server, by choice or because it ended.
-        client_gone: Calls whose client left before the answer was sent.
+        disconnected: Answers cut off on purpose.
+        unfinished: Calls that ended before their answer was sent, as the client left or the server
+            ended.
         connections: Open connections.
         peak_connections: Most connections open at one time.
         refused_connections: Connections turned away at ``max_connections``.
@@ -47,7 +49,7 @@ class ServerStats:
     hung: int = 0
     stalled: int = 0
     disconnected: int = 0
-    client_gone: int = 0
+    unfinished: int = 0
     connections: int = 0
     peak_connections: int = 0
     refused_connections: int = 0

@@ -1,4 +1,4 @@
-"""From a prompt to the answer: quotes, a tool call or a filled schema, cut where it was asked to stop."""
+"""From a prompt to the answer: quotes, a tool call or a filled schema, cut where asked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from holdfast.testing.model_server._answers.prompt import TOKEN_CHARS, Prompt, T
 from holdfast.testing.model_server._answers.ranking import best_sentences, content_words, scores
 from holdfast.testing.model_server._answers.schema import fitting
 from holdfast.testing.model_server._answers.text import words
-from holdfast.testing.model_server._json import write
+from holdfast.testing.model_server._jsontext import write
 
 __all__ = ("Answer", "Finish", "answer")
 

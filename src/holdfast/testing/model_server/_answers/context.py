@@ -7,8 +7,8 @@ The rule, in this order; ``docs/model_server.md`` tells it to users:
    with ``Question:``, or to the end), in an attached document, or in a tool's result; wherever in
    the prompt it is.
 2. The *question* is in the last message of the user that has text: after the last line that begins
-   with ``Question:``, or inside ``<question>``; without those, the last paragraph. An ``Answer:`` at
-   the very end is skipped.
+   with ``Question:``, or inside ``<question>``; without those, the last paragraph. An ``Answer:``
+   at the very end is skipped.
 3. If no context is marked, the rest of that message is the context.
 """
 
@@ -33,7 +33,9 @@ _QUESTION_TAG = re.compile(r"</?question>", re.IGNORECASE)
 
 def split_prompt(pieces: Sequence[Piece]) -> tuple[str, list[str]]:
     """Return the question ("" if there is none) and the passages of the context."""
-    asking = max((one.turn for one in pieces if one.source == "user" and one.text.strip()), default=None)
+    asking = max(
+        (one.turn for one in pieces if one.source == "user" and one.text.strip()), default=None
+    )
     marked: list[str] = []
     unmarked: list[str] = []
     for piece in pieces:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from holdfast.testing.model_server._json import JsonObject
+from holdfast.testing.model_server._jsontext import JsonObject
 
 __all__ = ("Piece", "Prompt", "Source", "Tool", "tokens_in")
 

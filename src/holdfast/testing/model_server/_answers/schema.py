@@ -1,14 +1,14 @@
 """A value that fits a JSON schema, the same one every time.
 
-Covers what tool and output schemas use: types, required and optional properties, ``enum``,
-``const``, ``default``, ``examples``, ``anyOf``, ``oneOf``, ``allOf``, local ``$ref``, and the bounds of
-numbers, lists and texts. Of a ``pattern`` it knows nothing.
+Covers what tool and output schemas use: types, properties, ``enum``, ``const``, ``default``,
+``examples``, ``anyOf``, ``oneOf``, ``allOf``, local ``$ref``, and the bounds of numbers, lists and
+texts. Of a ``pattern`` it knows nothing.
 """
 
 import math
 from typing import Final
 
-from holdfast.testing.model_server._json import Json, JsonObject
+from holdfast.testing.model_server._jsontext import Json, JsonObject
 
 __all__ = ("fitting",)
 
@@ -76,9 +76,11 @@ class _Filler:
         parts: list[Json] = [
             {name: value for name, value in schema.items() if name not in {"$ref", "allOf"}}
         ]
-        for part in pointed:
-            if isinstance(part, dict) and depth <= 2 * _DEEP and self._left > 0:
-                parts.append(self._resolved(part, depth + 1))
+        parts += (
+            self._resolved(part, depth + 1)
+            for part in pointed
+            if isinstance(part, dict) and depth <= 2 * _DEEP and self._left > 0
+        )
         return self._merged(parts)
 
     def _merged(self, parts: list[Json]) -> JsonObject:
@@ -120,8 +122,12 @@ class _Filler:
         properties = schema.get("properties")
         known = properties if isinstance(properties, dict) else {}
         listed = schema.get("required")
-        required = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
-        names = required if depth >= _DEEP else [*known, *(one for one in required if one not in known)]
+        required = (
+            [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+        )
+        names = (
+            required if depth >= _DEEP else [*known, *(one for one in required if one not in known)]
+        )
         return {name: self.fill(known.get(name, {"type": "string"}), depth + 1) for name in names}
 
     def _fill_string(self, schema: JsonObject) -> str:

@@ -1,1 +1,1 @@
-"""The two protocols, Anthropic Messages and OpenAI Chat Completions: one file each, the same shape."""
+"""The two protocols, Anthropic Messages and OpenAI Chat Completions: the same shape for both."""

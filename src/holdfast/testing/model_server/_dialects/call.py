@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from holdfast.testing.model_server._answers.answer import Answer
 from holdfast.testing.model_server._answers.prompt import Prompt
 from holdfast.testing.model_server._dialects.errors import ApiError
-from holdfast.testing.model_server._json import JsonObject
+from holdfast.testing.model_server._jsontext import JsonObject
 
 __all__ = ("Call", "Dialect", "Event", "Ids")
 

@@ -1,19 +1,19 @@
 """Fields of a request, taken out with their type; what does not fit is said with its path."""
 
 import math
-from typing import Final
+from typing import Final, NoReturn
 
-from holdfast.testing.model_server._dialects.errors import ApiError
-from holdfast.testing.model_server._json import Json, JsonObject
+from holdfast.testing.model_server._dialects.errors import ApiError, Kind
+from holdfast.testing.model_server._jsontext import Json, JsonObject
 
 __all__ = (
     "MOST_TOKENS",
     "flag",
-    "invalid",
     "items",
     "model_name",
     "number_between",
     "object_",
+    "refuse",
     "text",
     "text_list",
     "tokens",
@@ -23,15 +23,16 @@ __all__ = (
 MOST_TOKENS: Final = 4096
 
 
-def invalid(where: str, message: str) -> ApiError:
-    """Return the error that says ``message`` about the field ``where``."""
-    return ApiError("invalid", f"{where}: {message}", param=where)
+def refuse(where: str, message: str) -> NoReturn:
+    """Raise the error that says ``message`` about the field ``where``."""
+    msg = f"{where}: {message}"
+    raise ApiError(Kind.INVALID, msg, param=where)
 
 
 def object_(value: Json, where: str) -> JsonObject:
     """Return ``value`` if it is an object."""
     if not isinstance(value, dict):
-        raise invalid(where, "must be an object")
+        refuse(where, "must be an object")
     return value
 
 
@@ -40,14 +41,14 @@ def items(value: Json, where: str) -> list[Json]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise invalid(where, "must be a list")
+        refuse(where, "must be a list")
     return value
 
 
 def text(value: Json, where: str) -> str:
     """Return ``value`` if it is a text."""
     if not isinstance(value, str):
-        raise invalid(where, "must be a string")
+        refuse(where, "must be a string")
     return value
 
 
@@ -56,7 +57,7 @@ def flag(value: Json, where: str) -> bool:
     if value is None:
         return False
     if not isinstance(value, bool):
-        raise invalid(where, "must be true or false")
+        refuse(where, "must be true or false")
     return value
 
 
@@ -64,16 +65,16 @@ def text_list(value: Json, where: str) -> tuple[str, ...]:
     """Return a list of texts, none of them empty; null is an empty list."""
     found = tuple(text(one, f"{where}.{place}") for place, one in enumerate(items(value, where)))
     if "" in found:
-        raise invalid(where, "must not hold an empty string")
+        refuse(where, "must not hold an empty string")
     return found
 
 
 def tokens(value: Json, where: str, *, least: int) -> int:
     """Return a number of tokens of at least ``least``, and at most what the model can say."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise invalid(where, "must be a whole number")
+        refuse(where, "must be a whole number")
     if value < least:
-        raise invalid(where, f"must be at least {least}, not {value}")
+        refuse(where, f"must be at least {least}, not {value}")
     return min(value, MOST_TOKENS)
 
 
@@ -83,14 +84,14 @@ def number_between(body: JsonObject, name: str, low: float, high: float) -> None
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise invalid(name, "must be a number")
+        refuse(name, "must be a number")
     if not low <= value <= high:
-        raise invalid(name, f"must be from {low:g} to {high:g}, not {value}")
+        refuse(name, f"must be from {low:g} to {high:g}, not {value}")
 
 
 def model_name(body: JsonObject) -> str:
     """Return the name of the model; any will do, but there must be one."""
     name = text(body["model"], "model") if "model" in body else ""
     if not name:
-        raise invalid("model", "field required")
+        refuse("model", "field required")
     return name

@@ -3,41 +3,24 @@
 from collections.abc import Iterator
 
 from holdfast.testing.model_server._answers.answer import Answer
-from holdfast.testing.model_server._answers.prompt import Piece, Prompt, Source, Tool, tokens_in
-from holdfast.testing.model_server._dialects import fields
+from holdfast.testing.model_server._answers.prompt import Tool
 from holdfast.testing.model_server._dialects.call import Call, Event, Ids
 from holdfast.testing.model_server._dialects.errors import ApiError, Kind
-from holdfast.testing.model_server._dialects.fields import invalid
-from holdfast.testing.model_server._json import Json, JsonObject, write
+from holdfast.testing.model_server._dialects.openai_request import read_call
+from holdfast.testing.model_server._jsontext import JsonObject, write
 
 __all__ = ("OpenAI",)
 
 MODEL = "holdfast-extract-1"
-_ROLES: dict[str, Source] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-    "function": "tool",
-}
 _ERRORS: dict[Kind, tuple[int, str, str | None]] = {
-    "invalid": (400, "invalid_request_error", None),
-    "not_found": (404, "invalid_request_error", "not_found"),
-    "method": (405, "invalid_request_error", "method_not_supported"),
-    "rate_limited": (429, "requests", "rate_limit_exceeded"),
-    "internal": (500, "server_error", None),
-    "overloaded": (503, "server_error", "overloaded"),
+    Kind.INVALID: (400, "invalid_request_error", None),
+    Kind.NOT_FOUND: (404, "invalid_request_error", "not_found"),
+    Kind.METHOD: (405, "invalid_request_error", "method_not_supported"),
+    Kind.RATE_LIMITED: (429, "requests", "rate_limit_exceeded"),
+    Kind.INTERNAL: (500, "server_error", None),
+    Kind.OVERLOADED: (503, "server_error", "overloaded"),
 }
 _FINISH_REASONS = {"end": "stop", "stop": "stop", "length": "length", "tool": "tool_calls"}
-_MOST_STOPS = 4
-# Asked for and not given, these would leave a client waiting for a field that never comes.
-_REFUSED = {
-    "logprobs": "log probabilities are not given here",
-    "audio": "only text is given here",
-    "functions": "is out of date; give tools",
-    "function_call": "is out of date; give tool_choice",
-}
 
 
 class OpenAI:
@@ -45,21 +28,7 @@ class OpenAI:
 
     request_id_field = "x-request-id"
 
-    # ------------------------------------------------------------ reading
-
-    def read(self, body: JsonObject) -> Call:
-        """Read a call of ``/v1/chat/completions``."""
-        _refuse_what_is_not_here(body)
-        options = body.get("stream_options")
-        wanted = fields.object_(options, "stream_options") if options is not None else {}
-        return Call(
-            model=fields.model_name(body),
-            prompt=_read_prompt(body),
-            stream=fields.flag(body.get("stream"), "stream"),
-            include_usage=fields.flag(wanted.get("include_usage"), "stream_options.include_usage"),
-        )
-
-    # ------------------------------------------------------------ writing
+    read = staticmethod(read_call)
 
     def whole(self, call: Call, answer: Answer, ids: Ids) -> JsonObject:
         """Write a completion in one piece."""
@@ -92,7 +61,7 @@ class OpenAI:
             yield _event(last)
         yield Event(token=False, data=b"data: [DONE]\n\n")
 
-    def error(self, error: ApiError, ids: Ids) -> tuple[int, JsonObject]:  # noqa: ARG002 - the id is in a header only
+    def error(self, error: ApiError, ids: Ids) -> tuple[int, JsonObject]:
         """Write an error: its status and its body."""
         status, kind, code = _ERRORS[error.kind]
         described: JsonObject = {
@@ -115,152 +84,6 @@ class OpenAI:
     def model(self, name: str) -> JsonObject | None:
         """Write one model, or None if there is none of that name."""
         return _model() if name == MODEL else None
-
-
-# ---------------------------------------------------------------- reading
-
-
-def _refuse_what_is_not_here(body: JsonObject) -> None:
-    count = body.get("n")
-    if count is not None and (isinstance(count, bool) or count != 1):
-        raise invalid("n", f"one answer is given per request; n must be 1, not {write(count)}")
-    for name, reason in _REFUSED.items():
-        if body.get(name):
-            raise invalid(name, reason)
-    fields.number_between(body, "temperature", 0, 2)
-    fields.number_between(body, "top_p", 0, 1)
-
-
-def _read_prompt(body: JsonObject) -> Prompt:
-    messages = fields.items(body.get("messages"), "messages")
-    if not messages:
-        raise invalid("messages", "at least one message is required")
-    pieces: list[Piece] = []
-    for turn, message in enumerate(messages):
-        pieces += _read_message(message, turn)
-    characters = sum(len(piece.text) for piece in pieces)
-    if body.get("tools"):
-        characters += len(write(body["tools"]))
-    return Prompt(
-        pieces=tuple(pieces),
-        must_call=_must_call(body, _read_tools(body)),
-        schema=_output_schema(body),
-        max_tokens=_max_tokens(body),
-        stop=_stops(body),
-        input_tokens=tokens_in(characters),
-    )
-
-
-def _read_message(given: Json, turn: int) -> list[Piece]:
-    where = f"messages.{turn}"
-    message = fields.object_(given, where)
-    source = _ROLES.get(fields.text(message.get("role"), f"{where}.role"))
-    if source is None:
-        raise invalid(f"{where}.role", f"must be one of {', '.join(_ROLES)}")
-    content = message.get("content")
-    if content is None and source == "assistant":
-        calls = message.get("tool_calls")
-        return [Piece(source, write(calls), turn)] if calls else []
-    if isinstance(content, str):
-        return [Piece(source, content, turn)]
-    pieces: list[Piece] = []
-    parts = fields.items(content, f"{where}.content")
-    if not parts:
-        raise invalid(f"{where}.content", "must be a string or a list of parts")
-    for place, one in enumerate(parts):
-        part = fields.object_(one, f"{where}.content.{place}")
-        if fields.text(part.get("type"), f"{where}.content.{place}.type") == "text":
-            said = fields.text(part.get("text"), f"{where}.content.{place}.text")
-            pieces.append(Piece(source, said, turn))
-    return pieces
-
-
-def _max_tokens(body: JsonObject) -> int:
-    for name in ("max_completion_tokens", "max_tokens"):
-        if body.get(name) is not None:
-            return fields.tokens(body[name], name, least=1)
-    return fields.MOST_TOKENS
-
-
-def _stops(body: JsonObject) -> tuple[str, ...]:
-    given = body.get("stop")
-    stops = fields.text_list([given] if isinstance(given, str) else given, "stop")
-    if len(stops) > _MOST_STOPS:
-        raise invalid("stop", f"at most {_MOST_STOPS} are taken, not {len(stops)}")
-    return stops
-
-
-def _read_tools(body: JsonObject) -> list[Tool]:
-    tools: list[Tool] = []
-    for place, given in enumerate(fields.items(body.get("tools"), "tools")):
-        where = f"tools.{place}"
-        tool = fields.object_(given, where)
-        if fields.text(tool.get("type"), f"{where}.type") != "function":
-            continue  # a custom tool takes free text and is never called here
-        function = fields.object_(tool.get("function"), f"{where}.function")
-        name = fields.text(function.get("name"), f"{where}.function.name")
-        described = function.get("description")
-        parameters = function.get("parameters")
-        tools.append(
-            Tool(
-                name,
-                "" if described is None else fields.text(described, f"{where}.function.description"),
-                {"type": "object"}
-                if parameters is None
-                else fields.object_(parameters, f"{where}.function.parameters"),
-            )
-        )
-    return tools
-
-
-def _must_call(body: JsonObject, tools: list[Tool]) -> tuple[Tool, ...]:
-    choice = body.get("tool_choice")
-    if choice is None or choice in ("auto", "none"):
-        return ()
-    if not tools:
-        raise invalid("tool_choice", "may only be given with function tools")
-    if choice == "required":
-        return tuple(tools)
-    described = fields.object_(choice, "tool_choice")
-    kind = described.get("type")
-    if kind == "allowed_tools":
-        return _must_call_allowed(described, tools)
-    if kind != "function":
-        raise invalid("tool_choice", "must be none, auto, required, or name a function")
-    return (_named(described, tools, "tool_choice"),)
-
-
-def _must_call_allowed(choice: JsonObject, tools: list[Tool]) -> tuple[Tool, ...]:
-    where = "tool_choice.allowed_tools"
-    allowed = fields.object_(choice.get("allowed_tools"), where)
-    if allowed.get("mode") != "required":
-        return ()
-    listed = fields.items(allowed.get("tools"), f"{where}.tools")
-    return tuple(_named(fields.object_(one, f"{where}.tools"), tools, where) for one in listed)
-
-
-def _named(choice: JsonObject, tools: list[Tool], where: str) -> Tool:
-    function = fields.object_(choice.get("function"), f"{where}.function")
-    name = fields.text(function.get("name"), f"{where}.function.name")
-    for tool in tools:
-        if tool.name == name:
-            return tool
-    raise invalid(where, f"no function in tools is called {name!r}")
-
-
-def _output_schema(body: JsonObject) -> JsonObject | None:
-    given = body.get("response_format")
-    form = fields.object_(given, "response_format") if given is not None else {}
-    kind = form.get("type")
-    if kind == "json_object":
-        return {"type": "object", "properties": {"answer": {"type": "string"}}}
-    if kind != "json_schema":
-        return None
-    described = fields.object_(form.get("json_schema"), "response_format.json_schema")
-    return fields.object_(described.get("schema"), "response_format.json_schema.schema")
-
-
-# ---------------------------------------------------------------- writing
 
 
 def _completion(kind: str, call: Call, ids: Ids) -> JsonObject:

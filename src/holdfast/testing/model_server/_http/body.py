@@ -1,4 +1,4 @@
-"""The second part of a request: a body of known length, or in chunks (RFC 9112, sections 6 and 7)."""
+"""The second part of a request: a body of known length, or in chunks (RFC 9112, 6 and 7)."""
 
 import re
 from enum import Enum, auto

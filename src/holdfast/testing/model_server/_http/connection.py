@@ -1,4 +1,4 @@
-"""One client's connection: reads requests, has them answered one after the other, plays the replies.
+"""One client's connection: reads requests, has them answered one by one, plays the replies.
 
 Purpose: everything that can happen on one socket, driven by callbacks alone.
 Guarantees: no task and at most one timer per connection; at most one request is being answered, and
@@ -49,10 +49,10 @@ class House(Protocol):
         ...
 
     def enter(self, connection: "Connection") -> bool:
-        """Register an open connection; False if there is no room for it."""
+        """Register an open connection; False if there is no room for it, and it has to close."""
         ...
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: "Connection", *, admitted: bool) -> None:
         """Forget a connection that is closed."""
         ...
 
@@ -70,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._house = house
         self._reader = house.reader()
         self._player: Player | None = None
+        self._admitted = False
         self._receiving = False
         self._refusing = False
         self._last = False
@@ -81,13 +82,14 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection in, or turn it away."""
         self._transport = cast("asyncio.Transport", transport)
-        if self._house.enter(self):
+        self._admitted = self._house.enter(self)
+        if self._admitted:
             self.deadline = clock.now() + self._house.idle_timeout
             return
         self._last = True
         refusal = self._house.handler.refuse(HttpError(503, "too many connections; try again"))
         self._transport.write(b"".join(data for _, data in refusal.steps))
-        self._transport.close()
+        self._close()
 
     def data_received(self, data: bytes) -> None:
         """Read on, or throw away what comes after the last request."""
@@ -122,7 +124,7 @@ class Connection(asyncio.Protocol):
         if self._player is not None:
             self._player.stop()
             self._player = None
-        self._house.leave(self)
+        self._house.leave(self, admitted=self._admitted)
 
     # ------------------------------------------------------------ what the listener says
 
@@ -137,7 +139,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def finish(self) -> None:
-        """End the connection as soon as the answer in progress is sent, at once if there is none."""
+        """End the connection when the answer in progress is sent, at once if there is none."""
         self._last = True
         if self._player is None:
             self._close()

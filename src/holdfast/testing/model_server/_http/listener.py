@@ -13,6 +13,9 @@ __all__ = ("Bounds", "Listener")
 
 _LONGEST_SWEEP_S = 1.0
 _SHORTEST_SWEEP_S = 0.01
+# Rounds of the loop that asyncio needs from accepting a socket to telling us of the connection.
+_ACCEPT_ROUNDS = 4
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a name to translate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +33,8 @@ class Listener:
     """A listening socket and the connections that came of it.
 
     Purpose: the life of a server: open, accept, sweep, close.
-    Guarantees: after ``aclose`` returns, no connection, no timer and no listening socket is left.
+    Guarantees: after ``aclose`` returns, no connection, no timer and no listening socket is left;
+    if it is cancelled, all are ended at once and gone within one more round of the loop.
     Assumptions: used in one event loop only.
     """
 
@@ -41,12 +45,13 @@ class Listener:
         self._bounds = bounds
         self._counters = counters
         self._connections: set[Connection] = set()
+        self._admitted = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._closing = False
-        self.address: tuple[str, int] = ("", 0)
+        self.url = ""
 
     async def open(self, host: str, port: int) -> None:
         """Listen on ``host`` and ``port``.
@@ -64,18 +69,19 @@ class Listener:
         except BaseException:
             listening.close()
             raise
-        bound = listening.getsockname()
-        self.address = (str(bound[0]), int(bound[1]))
+        self.url = _url(listening)
         self._sweep()
 
     async def aclose(self, grace: float) -> None:
-        """Accept nothing more, let answers in progress end within ``grace`` seconds, end the rest."""
+        """Accept nothing more, give answers in progress ``grace`` seconds, then end the rest."""
         self._closing = True
         if self._server is not None:
             self._server.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        for _ in range(_ACCEPT_ROUNDS):
+            await asyncio.sleep(0)
         for connection in tuple(self._connections):
             connection.finish()
         try:
@@ -97,22 +103,24 @@ class Listener:
         )
 
     def enter(self, connection: Connection) -> bool:
-        """Register an open connection; False if there is no room for it."""
-        if self._closing or len(self._connections) >= self._bounds.max_connections:
-            self._counters.add("refused_connections")
-            return False
+        """Register an open connection; False if there is no room for it, and it has to close."""
         self._connections.add(connection)
         self._empty.clear()
+        if self._closing or self._admitted >= self._bounds.max_connections:
+            self._counters.add("refused_connections")
+            return False
+        self._admitted += 1
         self._counters.rise("connections")
         return True
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Connection, *, admitted: bool) -> None:
         """Forget a connection that is closed."""
-        if connection in self._connections:
-            self._connections.remove(connection)
+        self._connections.discard(connection)
+        if admitted:
+            self._admitted -= 1
             self._counters.fall("connections")
-            if not self._connections:
-                self._empty.set()
+        if not self._connections:
+            self._empty.set()
 
     # ------------------------------------------------------------ deadlines
 
@@ -133,3 +141,10 @@ def _listen(host: str, port: int, backlog: int) -> socket.socket:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = found[0]
     return socket.create_server((str(address[0]), port), family=family, backlog=backlog)
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    if host in _EVERYWHERE:  # not an address that a client could be given
+        host = _EVERYWHERE[host]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -39,7 +39,7 @@ class Player:
         """Send what is due, then wait for the next step's time or for room to write."""
         try:
             self._play()
-        except Exception:  # noqa: BLE001 - a fault of this server must not leave a client waiting
+        except Exception:  # a fault of this server must not leave a client waiting
             logger.exception("the model server failed to write a reply")
             self._transport.abort()
 

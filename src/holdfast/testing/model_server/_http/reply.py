@@ -10,7 +10,7 @@ from typing import TypeAlias
 from holdfast._core import clock
 from holdfast.testing.model_server._http.head import Head
 
-__all__ = ("NEVER", "REASONS", "Reply", "Step", "chunk", "reply_head")
+__all__ = ("LAST_CHUNK", "NEVER", "REASONS", "Reply", "Step", "chunk", "reply_head")
 
 NEVER = math.inf
 LAST_CHUNK = b"0\r\n\r\n"
@@ -45,12 +45,14 @@ class Reply:
     """What to send, and what to do after it.
 
     Attributes:
+        status: The status that the head in the script says, for logs.
         steps: The script; pulled step by step, so a long one is never held whole.
         keep_alive: Whether the connection serves on when all steps are sent.
         ended: Called exactly once: with True when all steps were handed to the system, with False
             when the connection ended before.
     """
 
+    status: int
     steps: Iterator[Step]
     keep_alive: bool
     ended: Callable[[bool], None] = _ignore

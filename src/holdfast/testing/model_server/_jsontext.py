@@ -5,7 +5,7 @@ from typing import TypeAlias, Union
 
 __all__ = ("Json", "JsonObject", "read", "write")
 
-Json: TypeAlias = Union[dict[str, "Json"], list["Json"], str, int, float, bool, None]
+Json: TypeAlias = Union[dict[str, "Json"], list["Json"], str, int, float, bool, None]  # noqa: UP007 - a text has no |
 JsonObject: TypeAlias = dict[str, Json]
 
 

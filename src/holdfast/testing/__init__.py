@@ -1,0 +1,28 @@
+"""What the tests of a program under load need. Each name is imported when it is first asked for."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.testing.model_server import ModelServer, ServerStats
+
+__all__ = ("ModelServer", "ServerStats")
+
+_HOMES = {
+    "ModelServer": "holdfast.testing.model_server",
+    "ServerStats": "holdfast.testing.model_server",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
