@@ -1,12 +1,14 @@
 """The fresh process in which one variant runs: ``python -m benchmarks.child REQUEST``.
 
 The request is JSON: ``module``, ``case``, ``variant``, ``n``, ``repeats``, ``warm_n``,
-``watch_loop`` and ``one_core``. The answer is one line of JSON on standard output, either
-``{"repeats": [...]}`` or ``{"missing": why}``.
+``watch_loop``, ``one_core`` and ``longest_s``, after which it ends with the stacks of all threads
+on standard error. The answer is one line of JSON on standard output, either ``{"repeats": [...]}`` or
+``{"missing": why}``.
 """
 
 import asyncio
 import contextlib
+import faulthandler
 import importlib
 import inspect
 import json
@@ -56,6 +58,8 @@ def _run(variant: Variant, meter: Meter, n: int) -> None:
 
 
 if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    faulthandler.dump_traceback_later(asked["longest_s"], exit=True)
     with contextlib.redirect_stdout(sys.stderr):  # what a peer prints is not the answer
-        reply = answer(json.loads(sys.argv[1]))
+        reply = answer(asked)
     print(json.dumps(reply))

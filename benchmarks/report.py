@@ -52,8 +52,11 @@ def case_lines(result: CaseResult) -> list[str]:
             ]
         )
     lines += table(rows)
-    lines += [f"- {name}: {why}" for name, why in (result.missing | result.failures).items()]
-    return [*lines, ""]
+    lines.append("")
+    lines += [f"- {name}: {why}" for name, why in result.missing.items()]
+    for name, why in result.failures.items():
+        lines += [f"{name} failed:", "", *(f"    {line}" for line in why.splitlines())]
+    return lines if not lines[-1] else [*lines, ""]
 
 
 def _times(count: int, word: str) -> str:

@@ -108,8 +108,9 @@ class LoopState:
         May be called from any thread. Costs one append, and one wake-up for a whole burst.
         """
         self._letters.append(letter)
-        if self._armed:
-            return True
+        return self._armed or self._post_first(letter)
+
+    def _post_first(self, letter: Letter) -> bool:
         with self._lock:
             # Held across the wake-up, so that the descriptor can't be closed and reused under it.
             if self._armed:

@@ -216,26 +216,28 @@ class Admission:
                 self.counters.failed += 1
             return self._give_back()
 
-    def end(self, entry: Entry, *, ok: bool) -> tuple[bool, Entry | None]:
-        """End a running entry. Returns whether somebody still waits for it, and who starts next."""
+    def end(self, entry: Entry, ok: bool) -> Entry | None:  # noqa: FBT001 - on the path of every call
+        """End a running entry; returns who got its permit.
+
+        From here on ``entry.abandoned`` is final: whether somebody still waits for the outcome.
+        """
         with self.lock:
             entry.state = ENDED
-            wanted = not entry.abandoned
-            if not wanted:
-                self._unabandon()
-            if ok and wanted:
+            if ok and not entry.abandoned:
                 self.counters.completed += 1
             else:
                 self.counters.failed += 1
+                if entry.abandoned:
+                    self._unabandon()
             line = self._line
             if not line or self._blocked or self.gate is not None or self.in_flight > self.ceiling:
-                return wanted, self._give_back()
+                return self._give_back()
             # The common case of a busy pool: the permit goes on, and nothing else changes.
             then, _ = line.popitem(last=False)
             then.state = RUNNING
             if not line:
                 self.contended = False
-            return wanted, then
+            return then
 
     def give_back(self) -> Entry | None:
         """Return a permit that was borrowed, or that came too late to its entry."""
@@ -380,10 +382,8 @@ class Admission:
         if self._line:
             return self._claim()
         if self.contended or self._idle_watchers:
-            watchers = self._recount()
-            if watchers:
-                # Rare (a drain is waiting for this very moment), and they only release locks.
-                _call_all(watchers)
+            # Rare: the pool was over its ceiling, or somebody waits for it to fall idle.
+            _call_all(self._recount())  # they only release locks and post letters
         return None
 
     def _accept_blocked(self) -> None:

@@ -200,17 +200,19 @@ class ThreadCore:
             self.hire(turn)
         return True
 
-    def ended(
-        self, call: ThreadCall, value: object, error: BaseException | None
-    ) -> Entry | None:
+    def ended(self, call: ThreadCall, value: object, error: BaseException | None) -> Entry | None:
         """Give the permit back, tell whoever waits, and return the call that this thread takes next."""
-        wanted, then = self.admission.end(call, ok=error is None)
-        if wanted:
-            self._unwatch(call)
-            call.finish(value, error)
-        else:
+        then = self.admission.end(call, error is None)
+        if call.abandoned:
             call.fn = None
-            log.warning("pool %r: an abandoned call ended at last; its result is dropped", self.admission.name)
+            log.warning(
+                "pool %r: an abandoned call ended at last; its result is dropped",
+                self.admission.name,
+            )
+        else:
+            if call.due is not None:
+                TIMER.unwatch(call, call.due)
+            call.finish(value, error)
         return then
 
     # ------------------------------------------------------------ workers

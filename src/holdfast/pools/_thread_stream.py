@@ -305,26 +305,32 @@ class ThreadStreamEngine:
 
     def _put(self, turn: _Turn) -> None:
         """Under the lock: hand over what the turn's item has come to, unless nobody waits for it."""
-        index = turn.index
+        window, index = self.window, turn.index
         if turn.left:
             self._turns.discard(turn)
         elif turn.error is not None:
             error, turn.error = turn.error, None
-            self.window.failed += 1
-            if self.window.outcomes:
+            window.failed += 1
+            if window.outcomes:
                 took = turn.time - turn.began
-                self.window.put(index, Outcome(index, turn.item, None, error, turn.attempts, took))
+                window.put(index, Outcome(index, turn.item, None, error, turn.attempts, took))
             else:
                 self._exhausted = True
-                self.window.fail(index, error)
-        elif self.window.outcomes:
-            took = turn.time - turn.began
-            self.window.put(index, Outcome(index, turn.item, turn.value, None, turn.attempts, took))
+                window.fail(index, error)
         else:
-            self.window.put(index, turn.value)
+            value = turn.value
+            if window.outcomes:
+                took = turn.time - turn.began
+                value = Outcome(index, turn.item, value, None, turn.attempts, took)
+            if index == window.next and window.ordered and not window.held:  # put, without the call
+                window.ready.append(value)
+                window.next = index + 1
+                if window.waiter is not None:
+                    window.wake()
+            else:
+                window.put(index, value)
         turn.index = -1
         turn.item = turn.value = turn.started = None
-        turn.attempts = 1
 
     def _pull(self, turn: _Turn) -> bool:
         """Hand the last item's outcome over and take the next one; False if the turn is over."""
@@ -367,6 +373,7 @@ class ThreadStreamEngine:
                 self._turns.discard(turn)
                 return False
             turn.index = self._next_index
+            turn.attempts = 1
             turn.began = turn.started = turn.time
             self._next_index += 1
             if self._feed is None:
@@ -385,6 +392,7 @@ class ThreadStreamEngine:
             self._exhausted = True
             return False
         turn.index = index = self._next_index
+        turn.attempts = 1
         turn.began = turn.started = turn.time
         self._next_index = self.window.pulled = index + 1
         return True

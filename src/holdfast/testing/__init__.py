@@ -4,11 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from holdfast.testing.clock import FakeClock
+    from holdfast.testing.leaks import assert_no_leaks, holdings
     from holdfast.testing.model_server import ModelServer, ServerStats
 
-__all__ = ("ModelServer", "ServerStats")
+__all__ = ("FakeClock", "ModelServer", "ServerStats", "assert_no_leaks", "holdings")
 
 _HOMES = {
+    "FakeClock": "holdfast.testing.clock",
+    "assert_no_leaks": "holdfast.testing.leaks",
+    "holdings": "holdfast.testing.leaks",
     "ModelServer": "holdfast.testing.model_server",
     "ServerStats": "holdfast.testing.model_server",
 }

@@ -16,6 +16,7 @@ WEATHER = f"{SKY} {SEA} {SHIP}"
 
 
 def ask(text: str, **options: object) -> Answer:
+    """Answer one message of a user."""
     given = {
         "pieces": (Piece("user", text, 0),),
         "must_call": (),
@@ -77,7 +78,9 @@ def test_any_prompt_gets_the_same_answer_twice(text):
     assert len(list(first.pieces())) == first.tokens <= 100
 
 
-@given(st.lists(st.sampled_from([SKY, SEA, SHIP, "Nothing to see."]), max_size=6), st.text(max_size=50))
+@given(
+    st.lists(st.sampled_from([SKY, SEA, SHIP, "Nothing to see."]), max_size=6), st.text(max_size=50)
+)
 def test_a_quote_is_always_from_the_context(context, question):
     """Whatever is quoted stands in the context word for word."""
     quoted = best_sentences(question, ["\n\n".join(context)])
@@ -92,7 +95,9 @@ def test_rare_words_count_more_than_common_ones():
     """A word that is in every sentence decides nothing."""
     passages = ["The pool waits for work. The pool closes at noon. The pool has a queue."]
 
-    assert best_sentences("When does the pool take its queue?", passages) == ["The pool has a queue."]
+    assert best_sentences("When does the pool take its queue?", passages) == [
+        "The pool has a queue."
+    ]
 
 
 def test_plural_and_capitals_do_not_matter():
@@ -102,7 +107,10 @@ def test_plural_and_capitals_do_not_matter():
 
 def test_close_sentences_are_quoted_together_in_the_order_of_the_text():
     """Up to three sentences that score nearly as well as the best one are quoted."""
-    text = "A lock guards the list. Rain fell all day long. The lock guards a file. The lock guards it all."
+    text = (
+        "A lock guards the list. Rain fell all day long. "
+        "The lock guards a file. The lock guards it all."
+    )
 
     assert best_sentences("lock guards", [text]) == [
         "A lock guards the list.",

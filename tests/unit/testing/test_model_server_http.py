@@ -15,11 +15,12 @@ CHUNKED = (
 
 
 def reader(max_head: int = 4096, max_body: int = 4096) -> RequestReader:
+    """Make a reader with small bounds."""
     return RequestReader(max_head=max_head, max_body=max_body)
 
 
 def read_all(data: bytes, *sizes: int) -> list[Request | int]:
-    """Feed ``data`` in pieces of ``sizes`` (then the rest); return requests, and a refusal's status."""
+    """Feed ``data`` in pieces of ``sizes``; return the requests, and a refusal's status."""
     parser = reader()
     found: list[Request | int] = []
     begin = 0
@@ -40,6 +41,7 @@ def read_all(data: bytes, *sizes: int) -> list[Request | int]:
 
 
 def head(line: bytes = b"POST / HTTP/1.1", *fields: bytes) -> bytes:
+    """Write the head of a request."""
     return b"\r\n".join((line, b"Host: here", *fields, b"", b""))
 
 
@@ -195,7 +197,10 @@ def test_http_1_0_closes_unless_it_asks_to_stay():
         (head(b"POST / HTTP/1.1", b"Transfer-Encoding: chunked") + b"3\r\nabcd\r\n", 400),
         (head(b"POST / HTTP/1.1", b"Transfer-Encoding: chunked") + b"fffffff\r\n", 413),
         (head(b"POST / HTTP/1.1", b"Transfer-Encoding: chunked") + b"1" * 2000, 400),
-        (head(b"POST / HTTP/1.1", b"Transfer-Encoding: chunked") + b"0\r\n" + b"A: b\r\n" * 3000, 431),
+        (
+            head(b"POST / HTTP/1.1", b"Transfer-Encoding: chunked") + b"0\r\n" + b"A: b\r\n" * 3000,
+            431,
+        ),
     ],
 )
 def test_what_breaks_the_rules_is_refused(data, status):
@@ -242,9 +247,10 @@ def test_continue_is_asked_for_once_and_only_while_the_body_is_missing():
 
 def test_what_is_shown_of_bad_input_is_short():
     """A message quotes the beginning of a bad line, not all of it."""
+    parser = reader()
+    parser.feed(b"x" * 3000 + b"\r\n\r\n")
+
     with pytest.raises(HttpError) as refused:
-        parser = reader()
-        parser.feed(b"x" * 3000 + b"\r\n\r\n")
         parser.poll()
 
     assert len(str(refused.value)) < 200

@@ -33,7 +33,10 @@ from holdfast.testing.model_server._jsontext import read, write
         ({"type": "string", "examples": ["e"]}, "e"),
         ({"anyOf": [{"type": "null"}, {"type": "integer"}]}, 1),
         ({"oneOf": [{"const": 1}, {"const": 2}]}, 1),
-        ({"allOf": [{"properties": {"a": {"const": 1}}}, {"properties": {"b": {"const": 2}}}]}, {"a": 1, "b": 2}),
+        (
+            {"allOf": [{"properties": {"a": {"const": 1}}}, {"properties": {"b": {"const": 2}}}]},
+            {"a": 1, "b": 2},
+        ),
         ({}, "asked"),
         ({"type": "object"}, {}),
         ({"type": "object", "required": ["x"]}, {"x": "asked"}),
@@ -60,7 +63,10 @@ def test_optional_properties_are_filled_in_too():
 
 def test_a_schema_that_holds_itself_ends():
     """A tree of nodes is filled to a depth, and then with what is required."""
-    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}, "n": {"type": "integer"}}}
+    node = {
+        "type": "object",
+        "properties": {"next": {"$ref": "#/$defs/node"}, "n": {"type": "integer"}},
+    }
 
     value = fitting({"$defs": {"node": node}, "$ref": "#/$defs/node"}, "x")
 
@@ -73,7 +79,10 @@ def test_a_schema_that_holds_itself_ends():
     "schema",
     [
         {"$defs": {"A": {"allOf": [{"$ref": "#/$defs/A"}] * 100}}, "$ref": "#/$defs/A"},
-        {"$defs": {"B": {"type": "array", "minItems": 999, "items": {"$ref": "#/$defs/B"}}}, "$ref": "#/$defs/B"},
+        {
+            "$defs": {"B": {"type": "array", "minItems": 999, "items": {"$ref": "#/$defs/B"}}},
+            "$ref": "#/$defs/B",
+        },
         {"type": "number", "multipleOf": 1e-320, "minimum": 1e300},
         {"type": "integer", "minimum": 10**400, "multipleOf": 0.1},
         {"type": "string", "minLength": 10**12},
@@ -84,11 +93,15 @@ def test_a_schema_made_to_explode_does_not(schema):
     assert len(write(fitting(schema, "x"))) < 2_000_000
 
 
-leaves = st.sampled_from([None, True, 0, -1, 2.5, "", "string", "object", "array", "integer", "null", "#", "#/a"])
-words = st.sampled_from(
-    "type properties required items enum const default anyOf oneOf allOf $ref minimum maximum multipleOf "
-    "minLength maxLength minItems format a".split()
+leaves = st.sampled_from(
+    [None, True, 0, -1, 2.5, "", "string", "object", "array", "integer", "null", "#", "#/a"]
 )
+KEYWORDS = (
+    *("type", "properties", "required", "items", "enum", "const", "default", "anyOf", "oneOf"),
+    *("allOf", "$ref", "minimum", "maximum", "multipleOf", "minLength", "maxLength", "minItems"),
+    *("format", "a"),
+)
+words = st.sampled_from(KEYWORDS)
 schemas = st.recursive(
     leaves,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=4),
