@@ -2,7 +2,7 @@
 
 The request is JSON: ``module``, ``case``, ``variant``, ``n``, ``repeats``, ``warm_n``,
 ``watch_loop``, ``one_core`` and ``longest_s``, after which it ends with the stacks of all threads
-on standard error. The answer is one line of JSON on standard output, either ``{"repeats": [...]}`` or
+on standard error. The answer is one line of JSON on standard output: ``{"repeats": [...]}``, or
 ``{"missing": why}``.
 """
 

@@ -6,6 +6,7 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import benchmarks
 from benchmarks import machine, record
@@ -48,14 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(chosen: Sequence[Claim], rounds: int, options: argparse.Namespace) -> int:
     output = _Output()
     where = machine.describe()
-    output.lines([machine.sentence(where), ""])
-    if where["load_average"] > where["cores"] / 2:
-        output.lines(["The machine is busy: trust ratios and CPU time, not wall time.", ""])
-    if options.quick:
-        output.lines(["A quick run: smaller sizes, few rounds; good for a look, no verdict.", ""])
+    head = output.lines(_head(where, quick=options.quick))
     results: list[tuple[Claim, list[CaseResult]]] = []
+    body: list[str] = []
     for claim in chosen:
-        output.lines([f"### {claim.name}", "", claim.says, ""])
+        body += output.lines([f"### {claim.name}", "", claim.says, ""])
         cases: list[CaseResult] = []
         results.append((claim, cases))
         for case in claim.cases.values():
@@ -63,20 +61,32 @@ def _run(chosen: Sequence[Claim], rounds: int, options: argparse.Namespace) -> i
                 claim, case, rounds=rounds, quick=options.quick, progress=output.progress
             )
             cases.append(result)
-            output.lines(case_lines(result))
+            body += output.lines(case_lines(result))
         if claim.appendix is not None:
-            output.lines([*claim.appendix(), ""])
+            body += output.lines([*claim.appendix(), ""])
     verdicts = _verdicts(results)
-    if verdicts:
-        output.lines(["### Targets", "", *target_lines(verdicts)])
     where["load_average_at_end"] = machine.load_average()
-    output.lines([f"Load at the end: {where['load_average_at_end']:.2f}."])
+    end = output.lines(_end(where, verdicts))
     if options.json is not None:
         data = record.record(where, results, verdicts, quick=options.quick, rounds=rounds)
         record.write(options.json, data)
     if options.markdown is not None:
-        options.markdown.write_text("\n".join(output.written) + "\n")
+        options.markdown.write_text("\n".join([*head, *end, *body]).rstrip("\n") + "\n")
     return 1 if any(case.failures for _, cases in results for case in cases) else 0
+
+
+def _head(where: dict[str, Any], *, quick: bool) -> list[str]:
+    lines = [machine.sentence(where), ""]
+    if where["load_average"] > where["cores"] / 2:
+        lines += ["The machine is busy: trust ratios and CPU time, not wall time.", ""]
+    if quick:
+        lines += ["A quick run: smaller sizes, few rounds; good for a look, no verdict.", ""]
+    return lines
+
+
+def _end(where: dict[str, Any], verdicts: Sequence[Verdict]) -> list[str]:
+    lines = ["### Targets", "", *target_lines(verdicts)] if verdicts else []
+    return [*lines, f"Load at the end: {where['load_average_at_end']:.2f}.", ""]
 
 
 def _verdicts(results: Sequence[tuple[Claim, Sequence[CaseResult]]]) -> list[Verdict]:
@@ -89,17 +99,17 @@ def _verdicts(results: Sequence[tuple[Claim, Sequence[CaseResult]]]) -> list[Ver
 
 
 class _Output:
-    """Lines on standard output, kept for a file; on standard error what runs now, if watched."""
+    """Lines on standard output; on standard error what runs now, if somebody watches."""
 
     def __init__(self) -> None:
-        self.written: list[str] = []
         self._watched = sys.stderr.isatty()
 
-    def lines(self, lines: Sequence[str]) -> None:
+    def lines(self, lines: list[str]) -> list[str]:
+        """Print ``lines`` at once, and return them."""
         if self._watched:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-        self.written += lines
         print("\n".join(lines), flush=True)
+        return lines
 
     def progress(self, text: str) -> None:
         if self._watched:

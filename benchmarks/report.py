@@ -25,11 +25,10 @@ def case_lines(result: CaseResult) -> list[str]:
     case = result.case
     if result.left_out is not None:
         return [f"**{case.name}**: {case.title}. Left out: {result.left_out}.", ""]
-    rounds = max((len(samples) for samples in result.samples.values()), default=0)
     clock = "wall" if case.compared == "each_wall_s" else "CPU"
     lines = [
         f"**{case.name}**: {case.title}.",
-        f"{_times(rounds, 'round')} of {_times(case.repeats, 'run')} of {result.n:,}, by {clock}.",
+        f"{_size(result)}; ratios of {clock} time.",
         "",
     ]
     found = {name: medians(samples) for name, samples in result.samples.items()}
@@ -57,6 +56,12 @@ def case_lines(result: CaseResult) -> list[str]:
     for name, why in result.failures.items():
         lines += [f"{name} failed:", "", *(f"    {line}" for line in why.splitlines())]
     return lines if not lines[-1] else [*lines, ""]
+
+
+def _size(result: CaseResult) -> str:
+    rounds = max((len(samples) for samples in result.samples.values()), default=0)
+    repeats = _times(result.case.repeats, "run")
+    return f"{_times(rounds, 'round')} of {repeats} of {result.n:,}"
 
 
 def _times(count: int, word: str) -> str:

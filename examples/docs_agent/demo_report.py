@@ -93,7 +93,8 @@ def megabytes(size_bytes: int | None) -> int | None:
 
 
 def describe_sample(sample: Mapping[str, Any]) -> str:
-    """Return a question and its answer in a few lines."""
+    """Return a question, what was looked up for it, and the answer."""
+    sources = ", ".join(sample["sources"])
     text = " ".join(sample["answer"].split())
     text = text if len(text) <= 240 else f"{text[:236].rpartition(' ')[0]} ..."  # noqa: PLR2004
-    return f"  Q: {sample['question']}\n  A: {text}"
+    return f"  Q: {sample['question']}\n  looked up: {sources}\n  A: {text}"

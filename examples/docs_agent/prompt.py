@@ -1,5 +1,6 @@
 """Writes what the model gets to read: the entries that were found, and then the question."""
 
+import re
 from collections.abc import Sequence
 
 from harvest import Entry
@@ -10,6 +11,7 @@ SYSTEM = (
     "answers the question, then explain it in one or two sentences. If the documentation does not "
     "answer it, say so."
 )
+EXAMPLE = re.compile(r"^[ \t]*>>> ", re.MULTILINE)
 LONGEST_DOC = 1_200  # characters of one entry; five of them stay below 2,000 tokens
 
 
@@ -22,7 +24,13 @@ def make_prompt(question: str, entries: Sequence[Entry]) -> str:
 def describe(entry: Entry) -> str:
     """Return one entry as the model reads it."""
     title = f"{entry.name}{entry.signature} ({entry.kind})"
-    return f"<document>\n{title}\n\n{shorten(entry.doc, LONGEST_DOC)}\n</document>"
+    text = shorten(without_examples(entry.doc), LONGEST_DOC)
+    return f"<document>\n{title}\n\n{text}\n</document>"
+
+
+def without_examples(doc: str) -> str:
+    """Cut a text before its first interactive example; what follows rarely says what it is for."""
+    return EXAMPLE.split(doc, maxsplit=1)[0].strip() or doc
 
 
 def shorten(text: str, longest: int) -> str:

@@ -30,6 +30,7 @@ class Client:
     async def ask(self, model: str, system: str, user: str) -> str:
         """Return the model's answer; errors are the package's own."""
         if self._client is None:
+            # Slow to import: once, and no session could go on without it.
             package = importlib.import_module(self._protocol.name)
             kind = "AsyncAnthropic" if self._protocol is ANTHROPIC else "AsyncOpenAI"
             self._client = getattr(package, kind)(**self._options)

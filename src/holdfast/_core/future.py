@@ -161,12 +161,11 @@ class CallFuture(Future[R], Generic[R]):
             # Entered first, looked second: whoever settles the future releases us, or we see it.
             in_time = clock.current().acquire(waiter, _time_left(self._state, timeout))
         finally:
+            parked.remove(waiter)
             if latch is not None:
                 give_back_latch(latch, broken_off=not in_time)
-        if not in_time:
-            parked.remove(waiter)
-            if self._state not in _SETTLED:
-                raise TimeoutError
+        if not in_time and self._state not in _SETTLED:
+            raise TimeoutError
         if self._state == CANCELLED_AND_NOTIFIED:
             raise CancelledError
 

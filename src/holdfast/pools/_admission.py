@@ -379,6 +379,8 @@ class Admission:
 
     def _give_back(self) -> Entry | None:
         self.in_flight -= 1
+        if self._blocked:
+            self._accept_blocked()
         if self._line:
             return self._claim()
         if self.contended or self._idle_watchers:

@@ -339,14 +339,19 @@ class AsyncStreamEngine:
             if time >= self._slice_end:  # also set by whoever wants the workers to look up
                 if self._stopping:
                     return
-                if self._pass_open:
+                if self._admission.gate is not None:
+                    if not fresh:  # with a rate, each item has to be admitted by itself
+                        self._yield_permit()
+                        return
+                elif self._pass_open:
                     await asyncio.sleep(0)
                     time = now()
                     continue
-                if self._admission.contended and time - slot.since >= SLICE:
+                elif self._admission.contended and time - slot.since >= SLICE:
                     self._yield_permit()
                     return
-                self._open_pass(time)
+                else:
+                    self._open_pass(time)
             index = self._next_index
             if not fed and index - window.next + len(ready) >= size:
                 if index != stalled_at:  # a consumer that keeps up makes room within one pass

@@ -260,11 +260,15 @@ class ThreadCore:
             worker.thread = start_thread(name, lambda: self._run(worker))
         except RuntimeError as error:
             with self._lock:
-                self._workers.discard(worker)
+                self._forget(worker)
                 self._searching = False
                 self._refused += 1
-            log.warning("pool %r: the system refused a thread (%s); %d serve the queue",
-                        self.admission.name, error, len(self._workers))
+            log.warning(
+                "pool %r: the system refused a thread (%s); %d serve the queue",
+                self.admission.name,
+                str(error),
+                len(self._workers),
+            )
             return False
         return True
 

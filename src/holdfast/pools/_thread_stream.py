@@ -191,8 +191,14 @@ class ThreadStreamEngine:
             self._quick = type(self._source) in _QUICK
             self._hire()
         if self._timeout is not None:
-            self._sweep_due = TIMER.watch(self, self._timeout)
+            self._watch(self._timeout)
         return False
+
+    def _watch(self, pause: float) -> None:
+        """Have the timer sweep the running items after ``pause`` seconds."""
+        self._sweep_due = TIMER.watch(self, pause)
+        if self.window.ended:  # it may have ended before there was anything to unwatch
+            TIMER.unwatch(self, self._sweep_due)
 
     def _start_feed(self) -> None:
         assert self._feed is not None  # noqa: S101 - made by start
@@ -337,12 +343,14 @@ class ThreadStreamEngine:
         go = slow = False
         post = None
         with self._lock:
+            once = False
             if turn.index >= 0:
                 self._put(turn)
+                once = self._admission.gate is not None  # each item has to be admitted by itself
             if self._exhausted or self._pulling or (self._feed is None and self._no_room()):
                 self._turns.discard(turn)
                 return False
-            if self._admission.contended and turn.time - turn.since >= SLICE:
+            if once or (self._admission.contended and turn.time - turn.since >= SLICE):
                 self._turns.discard(turn)
                 post = self._new_turn()
             elif self._quick:
@@ -460,8 +468,7 @@ class ThreadStreamEngine:
             self._hire()
             self._check_end()
         if not self.window.ended:
-            pause = max(nearest, self._timeout / 64, 0.001)
-            self._sweep_due = TIMER.watch(self, pause)
+            self._watch(max(nearest, self._timeout / 64, 0.001))
 
     def _time_out(self, turn: _Turn) -> None:
         """Under the lock: the turn's item has its outcome now; its thread goes on as abandoned."""

@@ -40,7 +40,11 @@ class AsyncCalls:
 
     _core: AsyncCore
     _options: Options
-    _pool: "AsyncPool"
+    _owner: "AsyncPool"
+
+    @property
+    def _pool(self) -> "AsyncPool":
+        return self._owner
 
     def options(
         self, *, timeout: float | None | Unset = UNSET, queue_timeout: float | None | Unset = UNSET
@@ -54,7 +58,7 @@ class AsyncCalls:
         view = AsyncCalls()
         view._core = self._core
         view._options = self._options.with_(timeout, queue_timeout)
-        view._pool = self._pool
+        view._owner = self._pool
         return view
 
     async def run(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -261,8 +265,11 @@ class AsyncPool(AsyncCalls):
             clock=now,
         )
         self._core = AsyncCore(admission, clock=now)
-        self._pool = self
         self._bridge: Bridge | None = None
+
+    @property
+    def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
+        return self
 
     @property
     def name(self) -> str:

@@ -44,7 +44,11 @@ class ThreadCalls:
 
     _core: ThreadCore
     _options: Options
-    _pool: "ThreadPool"
+    _owner: "ThreadPool"
+
+    @property
+    def _pool(self) -> "ThreadPool":
+        return self._owner
 
     def options(
         self, *, timeout: float | None | Unset = UNSET, queue_timeout: float | None | Unset = UNSET
@@ -58,7 +62,7 @@ class ThreadCalls:
         view = ThreadCalls()
         view._core = self._core
         view._options = self._options.with_(timeout, queue_timeout)
-        view._pool = self._pool
+        view._owner = self._pool
         return view
 
     async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -286,9 +290,12 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             thread_name_prefix=f"holdfast:{name}/" if thread_name_prefix is None else thread_name_prefix,
             initializer=None if initializer is None else lambda: initializer(*initargs),
         )
-        self._pool = self
         self._ended = False
         _open.add(self._core)
+
+    @property
+    def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
+        return self
 
     @property
     def name(self) -> str:
@@ -376,7 +383,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         core.stop()
         if idle:
             core.join(self._abandoned_until())
-        return idle and core.report_survivors()
+        return core.report_survivors()
 
     def _abandoned_until(self) -> float | None:
         """Idle threads end at once, so joining them needs no bound; threads stuck for good do."""

@@ -70,7 +70,7 @@ class FakeClock:
             self._changed.notify_all()
         latch.acquire()
         with self._lock:
-            wait.over = True
+            wait.latch = None
             return not wait.expired
 
     # ------------------------------------------------------------ for the test
@@ -81,7 +81,7 @@ class FakeClock:
             self._now += seconds
             while self._waits and self._waits[0][0] <= self._now:
                 _, _, wait = heapq.heappop(self._waits)
-                if not wait.over:
+                if wait.latch is not None:
                     wait.expired = True
                     with contextlib.suppress(RuntimeError):  # woken by somebody in this very moment
                         wait.latch.release()
@@ -98,7 +98,7 @@ class FakeClock:
                 raise TimeoutError(msg)
 
     def _waiting(self) -> int:
-        return sum(not wait.over and not wait.expired for _, _, wait in self._waits)
+        return sum(wait.latch is not None and not wait.expired for _, _, wait in self._waits)
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return an event loop whose time is this clock's; use it as asyncio's ``loop_factory``."""
@@ -110,7 +110,6 @@ class _Wait:
 
     def __init__(self, latch: Latch) -> None:
         self.latch = latch
-        self.over = False
         self.expired = False
 
 
@@ -138,4 +137,3 @@ class _FakeTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._fake.now()
-

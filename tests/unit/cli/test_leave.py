@@ -1,5 +1,6 @@
 """The exit code reaches the shell, whatever hangs on the way out."""
 
+import os
 import subprocess
 import sys
 
@@ -10,8 +11,12 @@ pytestmark = pytest.mark.system
 
 def ended(code, **popen):
     """Run ``code`` as a program of its own."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(  # noqa: S603 - a program of our own
-        [sys.executable, "-c", code], check=False, timeout=30, stderr=subprocess.PIPE, **popen
+        [sys.executable, "-c", code],
+        check=False,
+        timeout=30,
+        **{"stderr": subprocess.PIPE, "env": env, **popen},
     )
 
 

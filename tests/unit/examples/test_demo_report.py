@@ -80,7 +80,7 @@ def test_the_report_can_be_read_without_the_code(answers):
         "73 files and connections",
         "56 MB",
         "50% of the answers",
-        "Q: a?\n  A: a!",
+        "Q: a?\n  looked up: x, y\n  A: a!",
     ):
         assert words in text
 

@@ -1,7 +1,7 @@
 """What the model gets to read."""
 
 from harvest import Entry
-from prompt import LONGEST_DOC, make_prompt, shorten
+from prompt import LONGEST_DOC, make_prompt, shorten, without_examples
 
 
 def test_the_entries_come_in_their_order_and_the_question_last():
@@ -42,3 +42,9 @@ def test_a_text_is_cut_between_two_lines_or_words():
     assert shorten("some words that go on", 18) == "some words ..."
     assert shorten("x" * 30, 20) == f"{'x' * 16} ..."
     assert shorten("short", 20) == "short"
+
+
+def test_examples_are_left_out():
+    """Unless there is nothing else."""
+    assert without_examples("Sort it.\n\n    >>> sort([2, 1])\n    [1, 2]\n\nMore.") == "Sort it."
+    assert without_examples(">>> only()") == ">>> only()"

@@ -14,7 +14,7 @@ HEAD = (0.5, b"head")
 def faults(count: int, **options: float) -> list[Fault]:
     """Draw the faults of ``count`` calls."""
     fates = Fates(Options(**options))  # type: ignore[arg-type]
-    return [fates.draw().fault for _ in range(count)]
+    return [fates.draw(stream=True).fault for _ in range(count)]
 
 
 def test_without_rates_nothing_goes_wrong():
@@ -27,7 +27,7 @@ def test_the_same_seed_brings_the_same_fates():
     first, again, other = (Fates(Options(seed=seed, error_rate=0.5)) for seed in (7, 7, 8))
 
     drawn = [
-        [(fate.fault, fate.rng.random()) for fate in (fates.draw() for _ in range(50))]
+        [(fate.fault, fate.rng.random()) for fate in (fates.draw(stream=True) for _ in range(50))]
         for fates in (first, again, other)
     ]
 
@@ -72,7 +72,15 @@ def test_the_mode_of_stalling_can_be_chosen(mode, fault):
     """With one mode, every stall is of that kind."""
     fates = Fates(Options(stall_rate=1.0, stall_mode=mode))
 
-    assert {fates.draw().fault for _ in range(20)} == {fault}
+    assert {fates.draw(stream=True).fault for _ in range(20)} == {fault}
+
+
+def test_only_streams_end_in_an_error_event():
+    """An answer in one piece has no events, and goes on as it was."""
+    fates = Fates(Options(stream_error_rate=1.0))
+
+    assert fates.draw(stream=False).fault is Fault.NONE
+    assert fates.draw(stream=True).fault is Fault.STREAM_ERROR
 
 
 def test_dribbling_sends_byte_by_byte_in_the_time_asked_for():
@@ -80,6 +88,15 @@ def test_dribbling_sends_byte_by_byte_in_the_time_asked_for():
     steps = list(dribble([HEAD, (0.0, b"ab"), (1.0, b"cd")], 8.0))
 
     assert steps == [HEAD, (2.0, b"a"), (2.0, b"b"), (3.0, b"c"), (2.0, b"d")]
+
+
+def test_dribbling_much_in_little_time_sends_several_bytes_together():
+    """Timers have a grain; the time asked for is kept."""
+    head, *body = dribble([HEAD, (0.0, b"x" * 1000)], 0.05)
+
+    assert head == HEAD
+    assert 5 <= len(body) <= 20
+    assert sum(pause for pause, _ in body) == pytest.approx(0.05)
 
 
 def test_stalling_waits_after_half_of_the_body():

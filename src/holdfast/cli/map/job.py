@@ -1,9 +1,8 @@
 """One run: pull, call, write; and stop in good order.
 
 Purpose: join the source, the stream and the sink, and bring them to an end whatever happens.
-Guarantees: an item is counted in exactly one of done, failed, unfinished, not started; its line is
-written before it is counted. After :meth:`Job.stop` nothing new begins, and :meth:`Job.run` returns
-within the grace and a second, whatever still runs.
+Guarantees: after :meth:`Job.stop` nothing new begins, and :meth:`Job.run` returns within the grace
+and a second, whatever still runs. What became of the items is in the books (``books.py``).
 Assumptions: one run, on one loop.
 """
 
@@ -12,20 +11,20 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from holdfast._core import clock
-from holdfast._core.outcome import Outcome
-from holdfast.cli.map.calls import NOT_STARTED, Calls
-from holdfast.cli.map.item import Item
+from holdfast.cli.map.books import Books
+from holdfast.cli.map.calls import Calls
 from holdfast.cli.map.options import MapOptions
-from holdfast.cli.map.record import BAD_INPUT, NotJSONError, error_line, value_line
 from holdfast.cli.map.sink import Sink
 from holdfast.cli.map.source import Source
+from holdfast.cli.map.stall import all_stuck
 from holdfast.cli.map.tally import Tally
 from holdfast.cli.map.target import Target
-from holdfast.cli.map.user_error import UserError
+from holdfast.cli.map.user_error import FAILED, UserError
 from holdfast.flow.stream import stream
 from holdfast.limits.retry import Retry
 
 if TYPE_CHECKING:
+    from holdfast._core.outcome import Outcome
     from holdfast.pools.stream import Stream
 
 __all__ = ("Job",)
@@ -33,7 +32,9 @@ __all__ = ("Job",)
 # How often a stopping run looks whether it may end, and how long it lets coroutines be cancelled.
 _LOOK_S = 0.05
 _CANCEL_S = 1.0
-NOT_JSON = "NotJSON"
+_CANCELLED = (
+    "the function cancelled the task that runs it, which is not its own; --resume goes on from here"
+)
 
 
 class Job:
@@ -47,19 +48,17 @@ class Job:
 
     Attributes:
         calls: What runs now.
-        tally: What became of the items so far.
-        trouble: What ended the run early, if anything but a signal did.
+        trouble: What ended the run early, if anything but a signal or the input did.
         stuck: Whether a coroutine would not be cancelled, so that the loop can't be closed.
     """
 
     def __init__(self, options: MapOptions, target: Target, source: Source, sink: Sink) -> None:
         self.calls = Calls()
-        self.tally = Tally()
         self.trouble: UserError | None = None
         self.stuck = False
         self._options = options
         self._source = source
-        self._sink = sink
+        self._books = Books(source, sink, timeout=options.timeout)
         self._stop_asked = asyncio.Event()
         self._stop_at = math.inf
         self._stream: Stream[Outcome[Any]] = stream(
@@ -71,7 +70,13 @@ class Job:
             timeout=options.timeout,
             retry=Retry(options.retries + 1) if options.retries else None,
             rate=options.rate,
+            name="map",
         )
+
+    @property
+    def tally(self) -> Tally:
+        """What became of the items so far."""
+        return self._books.tally
 
     @property
     def waiting(self) -> int:
@@ -89,12 +94,17 @@ class Job:
         """Run until the input is at its end, or :meth:`stop` was called and all is wound down."""
         work = asyncio.create_task(self._work(), name="holdfast map")
         stop = asyncio.create_task(self._stop_asked.wait(), name="holdfast map: stop")
+        stall = asyncio.create_task(self._stop_if_stuck(), name="holdfast map: stall")
         await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
+        stall.cancel()
         if not work.done():
             await self._wind_down(work)
-        self._close_books()
-        if work.done() and not work.cancelled():
+        elif work.cancelled():
+            self.trouble = UserError(_CANCELLED, exit_code=FAILED)
+        self._books.close()
+        self.trouble = self._books.failure or self.trouble
+        if not work.cancelled() and not self.stuck:
             work.result()
 
     def halt(self) -> None:
@@ -110,13 +120,32 @@ class Job:
         self._stop_asked.set()
 
     async def _work(self) -> None:
+        books, tally, most = self._books, self.tally, self._options.max_failures
         try:
             async with self._stream as outcomes:
                 async for outcome in outcomes:
-                    self._settle(outcome)
-        except UserError as error:  # the output could not be written
-            self.trouble = error
+                    books.settle(outcome)
+                    if tally.failed == most:
+                        self.stop()
+        except UserError:  # the output can't be written any more; the books know why
             self._source.stop()
+
+    async def _stop_if_stuck(self) -> None:
+        """Stop a run in which nothing can begin any more; see ``stall.py``."""
+        options = self._options
+        if options.timeout is None:
+            return
+        await all_stuck(self._abandoned, options.limit, options.grace)
+        msg = (
+            f"all {self._abandoned()} threads are stuck in calls that ran past --timeout, and a "
+            "thread can't be stopped; give the function a timeout of its own, or raise --limit"
+        )
+        self.trouble = UserError(msg, exit_code=FAILED)
+        self.stop(grace=0)
+
+    def _abandoned(self) -> int:
+        taken = self._source.taken
+        return sum(item.index not in taken for item in self.calls.running())
 
     async def _wind_down(self, work: asyncio.Task[None]) -> None:
         """Wait while something runs that can still be written, then end the rest."""
@@ -131,71 +160,3 @@ class Job:
             work.cancel()
             _, pending = await asyncio.wait({work}, timeout=_CANCEL_S)
             self.stuck = bool(pending)
-
-    def _settle(self, outcome: Outcome[Any]) -> None:
-        """Write what became of one item, and count it."""
-        item: Item = outcome.item
-        if outcome.value is NOT_STARTED:
-            self._settle_unrun(item)
-        elif outcome.error is not None:
-            kind = type(outcome.error).__name__
-            self._fail(item, kind, _text(outcome.error), outcome.attempts, outcome.seconds)
-        else:
-            self._succeed(item, outcome.value, outcome.attempts, outcome.seconds)
-        # Only now: an item whose line could not be written stays on the books.
-        del self._source.taken[item.index]
-        self.tally.attempts += outcome.attempts if item.attempts else 0
-
-    def _settle_unrun(self, item: Item) -> None:
-        if item.bad is not None:
-            message = f"line {item.line} of {self._source.intake.name} {item.bad}"
-            self._fail(item, BAD_INPUT, message, 0, 0.0)
-        else:
-            self._leave_out(item)
-
-    def _leave_out(self, item: Item) -> None:
-        """Count an item that is not written, so that a later run does it."""
-        if item.attempts:
-            self.tally.add_unfinished(item.line)
-        else:
-            self.tally.not_started += 1
-
-    def _succeed(self, item: Item, value: Any, attempts: int, seconds: float) -> None:
-        try:
-            line = value_line(item, value, attempts, seconds)
-        except NotJSONError as error:
-            self._fail(item, NOT_JSON, str(error), attempts, seconds)
-            return
-        self._sink.write(line)
-        self.tally.done += 1
-
-    def _fail(self, item: Item, kind: str, message: str, attempts: int, seconds: float) -> None:
-        self._sink.write(error_line(item, kind, message, attempts, seconds))
-        self.tally.add_failure(kind)
-        if self.tally.failed == self._options.max_failures:
-            self.stop()
-
-    def _close_books(self) -> None:
-        """Write what has ended and waited for its turn; count the rest as it stands."""
-        taken = self._source.taken
-        for item in list(taken.values()):
-            del taken[item.index]
-            self.tally.attempts += item.attempts
-            if item.finished and self.trouble is None:
-                self._write_late(item)
-            else:
-                self._leave_out(item)
-
-    def _write_late(self, item: Item) -> None:
-        try:
-            self._succeed(item, item.result, item.attempts, item.ended - item.began)
-        except UserError as error:
-            self.trouble = error
-            self.tally.add_unfinished(item.line)
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as unprintable:  # noqa: BLE001 - the user's class may do anything in there
-        return f"(its message could not be made: {type(unprintable).__name__})"

@@ -103,16 +103,11 @@ class Ended:
         tally, trouble = self.job.tally, self.job.trouble
         if not tally.unfinished or (trouble is not None and trouble.exit_code == OUTPUT_CLOSED):
             return None
-        lines = ", ".join(f"{line:,}" for line in tally.unfinished_lines)
+        lines = ", ".join(f"{line:,}" for line in sorted(tally.unfinished_lines))
         more = ", …" if tally.unfinished > len(tally.unfinished_lines) else ""
         where = f"line{'' if tally.unfinished == 1 else 's'} {lines}{more}"
-        if trouble is not None:
-            why = "begun, but not written"
-        elif self.interrupts.received is not None:
-            why = f"given up after {self.options.grace:g} s of grace, not written"
-        else:
-            why = "not to be tried again, not written"
-        return f"{amount(tally.unfinished, 'item')} {why}: {where}"
+        had = "had begun and was" if tally.unfinished == 1 else "had begun and were"
+        return f"{amount(tally.unfinished, 'item')} {had} given up ({where}), not written"
 
     def _left_failed(self) -> str | None:
         left = self.source.intake.skipped_failed

@@ -1,6 +1,7 @@
 """Open everything in order, run, close in reverse, and say what came of it."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,6 +30,8 @@ __all__ = ("run_map",)
 
 def run_map(options: MapOptions) -> int:
     """Do what ``holdfast map`` was asked for, and return its exit code."""
+    # What the pools have to say is in OUTPUT and in the summary; whoever sets logging up gets it.
+    logging.getLogger("holdfast").addHandler(logging.NullHandler())
     with ExitStack() as stack:
         try:
             takes_stdout = options.json or options.output == "-"

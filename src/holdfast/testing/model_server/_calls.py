@@ -62,7 +62,7 @@ class Calls:
             self._counters.add("bad_requests")
             raise
         self._admit()
-        fate = self._fates.draw()
+        fate = self._fates.draw(stream=call.stream)
         said = answer(call.prompt)
         reply = self._reply(call, said, fate, to=to, dialect=dialect, ids=ids)
         self._counters.rise("in_flight")

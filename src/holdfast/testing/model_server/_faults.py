@@ -1,5 +1,6 @@
 """Which call meets which fault, and what a fault does to an answer's script."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -9,6 +10,8 @@ from holdfast.testing.model_server._http.reply import Step
 from holdfast.testing.model_server._options import Options
 
 __all__ = ("Fate", "Fates", "Fault", "break_off", "dribble", "stall")
+
+_SHORTEST_PAUSE_S = 0.005
 
 
 class Fault(Enum):
@@ -43,15 +46,18 @@ class Fates:
         self._options = options
         self._drawn = 0
 
-    def draw(self) -> Fate:
-        """Draw the next call's fate."""
+    def draw(self, *, stream: bool) -> Fate:
+        """Draw the fate of the next call, which is to be streamed or not."""
         # One generator for each call: latencies drawn while streaming can't disturb other calls.
         rng = Random((self._options.seed << 40) + self._drawn)  # noqa: S311 - repeatable, not secret
         self._drawn += 1
         where, which, in_stream = rng.random(), rng.random(), rng.random()
-        return Fate(self._fault(where, which, in_stream), rng)
+        fault = self._fault(where, which)
+        if fault is Fault.NONE and stream and in_stream < self._options.stream_error_rate:
+            fault = Fault.STREAM_ERROR
+        return Fate(fault, rng)
 
-    def _fault(self, where: float, which: float, in_stream: float) -> Fault:
+    def _fault(self, where: float, which: float) -> Fault:
         options = self._options
         half = which < 0.5  # noqa: PLR2004 - a half
         by_mode = {
@@ -69,7 +75,7 @@ class Fates:
             if where < share:
                 return fault
             where -= share
-        return Fault.STREAM_ERROR if in_stream < options.stream_error_rate else Fault.NONE
+        return Fault.NONE
 
 
 # ---------------------------------------------------------------- scripts
@@ -77,14 +83,19 @@ class Fates:
 
 
 def dribble(steps: Iterable[Step], seconds: float) -> Iterator[Step]:
-    """Send the body byte by byte, so that it takes ``seconds`` longer."""
+    """Send the body byte by byte, so that it takes ``seconds`` longer.
+
+    Where bytes would follow each other faster than timers can tell, a few of them go together.
+    """
     head, *body = steps
-    pause = seconds / max(1, sum(len(data) for _, data in body))
+    total = max(1, sum(len(data) for _, data in body))
+    size = max(1, math.ceil(total * _SHORTEST_PAUSE_S / seconds))
     yield head
     for before, data in body:
         wait = before
-        for place in range(len(data)):
-            yield wait + pause, data[place : place + 1]
+        for place in range(0, len(data), size):
+            piece = data[place : place + size]
+            yield wait + seconds * len(piece) / total, piece
             wait = 0.0
 
 

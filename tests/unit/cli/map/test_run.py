@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import threading
 
 import pytest
@@ -259,6 +260,109 @@ def test_a_timeout_is_that_item_s_error(run, basics):
     assert [line["error"]["type"] for line in ran.lines] == ["CallTimeout", "CallTimeout"]
 
 
+def test_a_timeout_names_the_option_and_not_a_place_in_the_stream(run, agent):
+    """After a resume the stream counts other items than the input."""
+    mixed = agent("import time\ndef go(item): time.sleep(0.2 * (item == 3)); return item")
+    run(mixed("go"), [0, 1])
+
+    ran = run(mixed("go"), [0, 1, 2, 3], "--resume", "--timeout", "0.05", "--limit", "2")
+
+    message = ran.lines[-1]["error"]["message"]
+    assert ran.lines[-1]["index"] == 3
+    assert message.startswith("ran longer than --timeout 0.05 s; ")
+    assert "item" not in message
+
+
+def test_a_timeout_that_the_function_raises_keeps_its_own_words(run, agent):
+    """The function may use holdfast itself."""
+    own = agent("from holdfast.errors import CallTimeout\ndef go(i): raise CallTimeout('mine')")
+
+    ran = run(own("go"), [1], "--timeout", "2")
+
+    assert ran.lines[0]["error"] == {"type": "CallTimeout", "message": "mine"}
+
+
+def test_threads_that_are_stuck_for_good_end_the_run(run, agent):
+    """Nothing could begin any more, and nobody would be told."""
+    stuck = agent(
+        "import threading\nrelease = threading.Event()\ndef go(item): release.wait(); return item\n"
+    )
+
+    ran = run(stuck("go"), range(100), "--timeout", "0.05", "--limit", "2", "--grace", "0.1")
+    sys.modules["agent"].release.set()
+
+    assert ran.code == 1
+    assert "all 4 threads are stuck" in ran.err
+    assert [line["error"]["type"] for line in ran.lines] == ["CallTimeout"] * 4
+
+
+def test_a_function_that_cancels_the_run_does_not_pass_for_success(run, agent):
+    """The task is not the function's own; what is missing is not hidden."""
+    cancels = agent(
+        "import asyncio\n"
+        "async def go(item):\n"
+        "    if item == 50: asyncio.current_task().cancel()\n"
+        "    await asyncio.sleep(0)\n"
+        "    return item\n"
+    )
+
+    ran = run(cancels("go"), range(1000), "--limit", "4")
+
+    assert ran.code == 1
+    assert "cancelled the task" in ran.err
+    assert len(ran.lines) < 1000
+
+
+def test_an_item_between_two_attempts_is_not_waited_for(run, agent):
+    """A stop ends the back-off; the item is run again by the next run."""
+    flaky = agent(
+        "import signal\n"
+        "async def go(item):\n"
+        "    if item == 3: signal.raise_signal(signal.SIGINT)\n"
+        "    raise ConnectionError('not yet')\n"
+    )
+
+    ran = run(flaky("go"), range(100), "--retries", "50", "--limit", "4", "--json")
+
+    assert ran.code == 130
+    assert ran.lines == []
+    assert ran.summary["unfinished"] == 4
+    assert "4 items had begun and were given up (lines 1, 2, 3, 4)" in ran.err
+
+
+def test_a_message_that_cannot_be_made_is_no_end(run, agent):
+    """The user's exception class may fail in its own ``__str__``."""
+    rude = agent(
+        "class Rude(Exception):\n"
+        "    def __str__(self): raise RuntimeError\n"
+        "def go(item): raise Rude\n"
+    )
+
+    ran = run(rude("go"), [1])
+
+    assert ran.lines[0]["error"] == {
+        "type": "Rude",
+        "message": "(its message could not be made: RuntimeError)",
+    }
+
+
+def test_the_loop_is_left_as_clean_as_it_was(run, agent):
+    """A task that the function has left on the loop is cancelled, not destroyed."""
+    leaves = agent(
+        "import asyncio\n"
+        "tasks = []\n"
+        "async def go(item):\n"
+        "    tasks.append(asyncio.create_task(asyncio.sleep(3600)))\n"
+        "    await asyncio.sleep(0)\n"
+    )
+
+    ran = run(leaves("go"), [1, 2])
+
+    assert ran.code == 0
+    assert all(task.cancelled() for task in sys.modules["agent"].tasks)
+    assert ran.err.count("\n") == 1
+
+
 def test_retries_are_counted_as_attempts(run, agent):
     """The second attempt may succeed."""
     flaky = agent(
@@ -366,3 +470,20 @@ def test_standard_error_gets_one_line_when_all_is_well(run, basics):
 
     assert ran.err.count("\n") == 1
     assert ran.err.startswith("holdfast map: 3 done, 0 failed in ")
+
+
+def test_the_rate_holds_back_what_could_start(run, agent):
+    """One start an hour: the others are still waiting when the run is stopped."""
+    stops = agent(
+        "import asyncio, signal\n"
+        "def stop(): signal.raise_signal(signal.SIGINT)\n"
+        "async def go(item):\n"
+        "    asyncio.get_running_loop().call_later(0.2, stop)\n"
+        "    return item\n"
+    )
+
+    ran = run(stops("go"), range(10), "--rate", "1/h", "--json")
+
+    assert ran.code == 130
+    assert ran.summary["done"] == 1
+    assert ran.summary["not_started"] == ran.summary["total_seen"] - 1

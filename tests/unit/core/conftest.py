@@ -1,0 +1,48 @@
+"""What the tests of the mechanisms share: hurried threads, two kinds of loop, a count of eventfds."""
+
+import asyncio
+import os
+import sys
+
+import pytest
+import uvloop
+
+
+@pytest.fixture
+def tiny_switches():
+    """Make the interpreter change threads as often as it can, so that races happen."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def runner(request):
+    """Give an ``asyncio.Runner`` for each kind of loop that holdfast promises to work on."""
+    with asyncio.Runner(loop_factory=request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def no_eventfd(monkeypatch):
+    """Make this look like a system without eventfd, such as macOS."""
+    monkeypatch.delattr(os, "eventfd", raising=False)
+
+
+@pytest.fixture
+def count_eventfds():
+    """Give a function that counts the eventfds of this process."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("reads /proc")
+
+    def count():
+        found = 0
+        for fd in os.listdir("/proc/self/fd"):
+            try:
+                found += "eventfd" in os.readlink(f"/proc/self/fd/{fd}")
+            except FileNotFoundError:  # the one that listdir itself had open
+                continue
+        return found
+
+    return count
