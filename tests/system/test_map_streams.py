@@ -68,6 +68,7 @@ def test_a_reader_that_has_seen_enough_ends_the_run(job):
     assert "Exception" not in said
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has such a device")
 def test_a_device_that_is_full_is_said_in_a_sentence(job):
     """There is nothing that could be mended there."""
     code, said = job.run("later", output="/dev/full")

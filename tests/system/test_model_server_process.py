@@ -3,13 +3,13 @@
 import contextlib
 import http.client
 import json
-import os
 import resource
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -235,13 +235,55 @@ def test_a_server_that_can_not_start_says_why():
         pass
 
 
+@pytest.fixture
+def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a shell script in the place of the interpreter, and have little patience with it."""
+
+    def say(script: str) -> None:
+        program = tmp_path / "python"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o700)
+        monkeypatch.setattr(sys, "executable", str(program))
+        monkeypatch.setattr("holdfast.testing.model_server._child._START_S", 1.0)
+        monkeypatch.setattr("holdfast.testing.model_server._child._STOP_S", 0.1)
+
+    return say
+
+
+def test_a_server_that_never_listens_is_given_up(python: Callable[[str], None]):
+    """Starting has an end too, and the process does not stay."""
+    python("echo busy >&2; exec sleep 60")
+
+    with (
+        pytest.raises(
+            RuntimeError, match=r"did not listen within 1 s: .* running. It said: busy"
+        ),
+        ModelServer(),
+    ):
+        pass
+
+
+def test_a_server_that_does_not_end_is_killed(
+    python: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+):
+    """It has no figures to tell; what it complained of is passed on."""
+    python("echo help >&2; echo http://127.0.0.1:9; exec sleep 60")
+
+    with ModelServer(grace=0) as server:
+        url = server.base_url
+
+    assert url == "http://127.0.0.1:9"
+    assert capsys.readouterr().err == "help\n"
+    with pytest.raises(RuntimeError, match="before it could count"):
+        server.stats()
+
+
 def test_a_server_whose_process_was_killed_is_told_from_one_that_counts():
     """stats() says what happened, and leaving the block still works."""
     with ModelServer() as server:
         process = server._running.child._process
-        os.kill(process.pid, signal.SIGKILL)
-        # Dead, but not reaped: that is the server's part.
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        process.kill()
+        process.wait()
         with pytest.raises(RuntimeError, match=r"does not answer .* exit code -9"):
             server.stats()
 

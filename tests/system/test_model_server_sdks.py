@@ -2,10 +2,14 @@
 
 import json
 import math
+import re
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import anthropic
 import openai
+import pydantic
 import pytest
 
 from holdfast.testing import ModelServer
@@ -59,6 +63,17 @@ async def async_gpt(server: ModelServer) -> AsyncIterator[openai.AsyncOpenAI]:
     """An async OpenAI client."""
     async with openai.AsyncOpenAI(base_url=server.openai_base_url, api_key="none") as client:
         yield client
+
+
+async def test_the_example_in_the_page_runs():
+    """The first thing that a reader tries works as printed."""
+    page = (Path(__file__).parents[2] / "docs" / "model_server.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+
+    exec(example, names)  # noqa: S102 - our own page
+
+    await names["test_the_agent_waits_when_it_is_told_to"]()
 
 
 # ---------------------------------------------------------------- Anthropic
@@ -289,6 +304,18 @@ def test_openai_honours_system_parts_stop_and_max_tokens(gpt: openai.OpenAI):
 
     assert (stopped.message.content, stopped.finish_reason) == ("The sea was blue", "stop")
     assert (cut.message.content, cut.finish_reason) == ("The sea ", "length")
+
+
+def test_openai_parses_structured_output(gpt: openai.OpenAI):
+    """A pydantic model is filled: the SDK's own helper gets what it asked for."""
+
+    class Weather(pydantic.BaseModel):
+        colour: str
+        waves: list[int]
+
+    completion = gpt.chat.completions.parse(model="m", messages=ASKED, response_format=Weather)
+
+    assert completion.choices[0].message.parsed == Weather(colour=SEA, waves=[1])
 
 
 def test_openai_raises_its_own_errors(gpt: openai.OpenAI):

@@ -36,7 +36,11 @@ class Retry:
     jitter: bool = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
+        if (
+            isinstance(self.attempts, bool)
+            or not isinstance(self.attempts, int)
+            or self.attempts < 1
+        ):
             msg = f"attempts must be a whole number of at least 1, not {self.attempts!r}"
             raise ValueError(msg)
         for name in ("wait", "wait_max"):

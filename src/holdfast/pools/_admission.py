@@ -354,6 +354,10 @@ class Admission:
         with self.lock:
             return self._stats(threads, refused_threads)
 
+    def lone(self) -> bool:
+        """Whether one entry waits, and nothing else is in the pool."""
+        return len(self._line) == 1 and self.in_flight == 0
+
     def has_work(self) -> bool:
         """Whether somebody in line could start now."""
         return bool(self._line) and self.in_flight < self.ceiling

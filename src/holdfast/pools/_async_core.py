@@ -30,7 +30,17 @@ class Waiter:
     after the third it gives the permit back itself.
     """
 
-    __slots__ = ("abandoned", "core", "due", "error", "future", "loop", "mailbox", "received", "state")
+    __slots__ = (
+        "abandoned",
+        "core",
+        "due",
+        "error",
+        "future",
+        "loop",
+        "mailbox",
+        "received",
+        "state",
+    )
     counted = True
 
     def __init__(self, core: "AsyncCore", loop: asyncio.AbstractEventLoop) -> None:

@@ -267,9 +267,7 @@ class AsyncStreamEngine:
         if self._admission.line_up_turn(self._turn):
             self.core.pump()
         else:
-            self.turn_refused(
-                self._admission.refusal(PoolClosed, "it is closed; make a new pool")
-            )
+            self.turn_refused(self._admission.refusal(PoolClosed, "it is closed; make a new pool"))
 
     def turn_granted(self) -> None:
         """The place in line has become a permit."""

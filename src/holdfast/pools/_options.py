@@ -36,7 +36,9 @@ class Options:
         check.seconds("timeout", self.timeout)
         check.seconds("queue_timeout", self.queue_timeout, zero=True)
 
-    def with_(self, timeout: float | None | Unset, queue_timeout: float | None | Unset) -> "Options":
+    def with_(
+        self, timeout: float | None | Unset, queue_timeout: float | None | Unset
+    ) -> "Options":
         """Return a copy with what was given in place of what is here."""
         changed = self
         if not isinstance(timeout, Unset):

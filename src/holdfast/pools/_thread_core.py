@@ -83,6 +83,7 @@ class ThreadCore:
         "_idle_timeout",
         "_initializer",
         "_lock",
+        "_lone",
         "_min_workers",
         "_prefix",
         "_refused",
@@ -126,6 +127,7 @@ class ThreadCore:
         self._searching = False
         self._stopping = False
         self._gate_armed = False
+        self._lone = False  # whether the last pass of a loop brought a single call
         self._refused = 0
         self.broken: BaseException | None = None
 
@@ -140,11 +142,17 @@ class ThreadCore:
             admission.refuse_dropped(dropped)
         if call.timeout is not None or call.queue_until is not None:
             self._watch(call)
-        if not self._searching:
+        if self._searching:
+            return
+        if self._lone and admission.in_flight == 0:
+            self.hire()  # calls come one at a time: a pass of the loop would only be lost
+        else:
+            self._lone = False
             call.mailbox.defer(self)
 
     def at_pass_end(self) -> None:
         """Send the worker for what the loop has submitted in this pass."""
+        self._lone = self.admission.lone()
         self.hire()
 
     def submit(self, call: SubmittedCall, *, may_block: bool) -> bool:
@@ -153,7 +161,11 @@ class ThreadCore:
         worker = None
         with self._lock:
             queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
-            if not self._searching and admission.in_flight < admission.ceiling and not self._gate_armed:
+            if (
+                not self._searching
+                and admission.in_flight < admission.ceiling
+                and not self._gate_armed
+            ):
                 worker = self._next_worker()
         if dropped is not None:
             admission.refuse_dropped(dropped)
@@ -175,7 +187,11 @@ class ThreadCore:
             raise
         if not in_time and self.withdraw(call):
             raise self._queue_timeout(call)
-        if call.done() and isinstance(error := call.exception(), Exception) and call.started is None:
+        if (
+            call.done()
+            and isinstance(error := call.exception(), Exception)
+            and call.started is None
+        ):
             raise error
 
     def withdraw(self, call: Work) -> bool:

@@ -210,7 +210,9 @@ class _AsyncOutcomes(_Outcomes):
         return self
 
     async def __anext__(self) -> Any:
-        pop = self._pop  # read apart from the call: CPython 3.11 is slow at calling what a slot holds
+        pop = (
+            self._pop
+        )  # read apart from the call: CPython 3.11 is slow at calling what a slot holds
         try:
             outcome = pop()
         except IndexError:

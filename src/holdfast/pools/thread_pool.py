@@ -278,7 +278,9 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             limit,
             max_queue=check.count("max_queue", max_queue),
             overflow=overflow,
-            max_abandoned=limit if max_abandoned is None else check.count("max_abandoned", max_abandoned),
+            max_abandoned=limit
+            if max_abandoned is None
+            else check.count("max_abandoned", max_abandoned),
             gate=rate.gate() if rate is not None else None,
             clock=now,
         )
@@ -287,7 +289,9 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             clock=now,
             idle_timeout=idle if idle is not None else 10.0,
             min_workers=min_workers,
-            thread_name_prefix=f"holdfast:{name}/" if thread_name_prefix is None else thread_name_prefix,
+            thread_name_prefix=f"holdfast:{name}/"
+            if thread_name_prefix is None
+            else thread_name_prefix,
             initializer=None if initializer is None else lambda: initializer(*initargs),
         )
         self._ended = False

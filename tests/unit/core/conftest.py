@@ -1,4 +1,4 @@
-"""What the tests of the mechanisms share: hurried threads, two kinds of loop, a count of eventfds."""
+"""What the tests of the mechanisms share: hurried threads, both kinds of loop, eventfds."""
 
 import asyncio
 import os

@@ -14,7 +14,7 @@ needs_eventfd = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="no eventf
 
 
 def _borrow_all():
-    return [made for made in iter(latch.borrow_latch, None)]
+    return list(iter(latch.borrow_latch, None))
 
 
 def _give_back_all(latches):
@@ -212,7 +212,7 @@ class _CountingClock(clock.SystemClock):
 
 
 def _all_wait(count):
-    """Return the futures and threads of ``count`` callers, each in ``result()``, and what they got."""
+    """Return ``count`` futures, the threads that wait for them, and the list of what they got."""
     futures = [CallFuture() for _ in range(count)]
     got = []
     watched = _CountingClock()
@@ -280,7 +280,7 @@ class _InterruptingClock(clock.SystemClock):
 
 
 def test_interrupted_waits_hold_no_descriptors(count_eventfds):
-    """Twenty calls whose waits were interrupted, and which still run, do not hold twenty eventfds."""
+    """Twenty calls that still run, but whose waits were broken off, hold no twenty eventfds."""
     before = count_eventfds()
     futures = [CallFuture() for _ in range(20)]
 

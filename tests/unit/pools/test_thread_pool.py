@@ -242,7 +242,9 @@ def test_a_full_queue_rejects_when_asked_to():
         pool.submit(gate)
         gate.wait_inside()
         pool.submit(ran.append, 1)
-        with pytest.raises(QueueFull, match=r"'small'.*1 of 1 in flight and 1 of 1 queued") as caught:
+        with pytest.raises(
+            QueueFull, match=r"'small'.*1 of 1 in flight and 1 of 1 queued"
+        ) as caught:
             pool.submit(ran.append, 2)
         gate.open()
 

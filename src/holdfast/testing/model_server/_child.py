@@ -107,8 +107,10 @@ class Child:
             complaints = self._release()
         if complaints:
             sys.stderr.write(complaints)
-        lines = said.splitlines()
-        return _read_stats(lines[-1]) if lines else None
+        try:
+            return _read_stats(said)
+        except ValueError:  # it was killed before it could tell, or in the middle of it
+            return None
 
     # ------------------------------------------------------------ inside
 

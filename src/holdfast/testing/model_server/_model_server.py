@@ -29,10 +29,11 @@ class ModelServer(Options):
     """A local server that speaks the Anthropic Messages and OpenAI Chat Completions protocols.
 
     ``async with`` runs it in this process, on the running event loop: no thread, no child, and
-    ``aclose`` in ``__aexit__`` leaves no connection open. ``with`` runs it as a child process, for
-    blocking code or where the server must not share the client's processor time and descriptors;
-    the child is reaped on exit however the block ends, and ends by itself if this process dies. A
-    server can be entered again after it has ended, and then counts from nothing.
+    nothing is left of it after the block. ``with`` runs it as a child process, for blocking code or
+    where the server must not share the client's processor time and descriptors; it blocks until the
+    child takes connections. The child is reaped on exit however the block ends, and ends by itself
+    if this process dies. A server can be entered again after it has ended, and then counts from
+    nothing. The blocking form may be used from any thread, the other one from its loop's.
 
     What a model says here is decided by the prompt alone: it quotes the sentences of the given
     context that match the question best. ``docs/model_server.md`` has the rule, and what of the two

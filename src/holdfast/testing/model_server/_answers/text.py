@@ -10,9 +10,10 @@ _FEWEST_WORDS = 4
 
 _PARAGRAPH_END = re.compile(r"\n[ \t\r\f\v]*\n")
 _LIST_ITEM = re.compile(r"\n(?=[ \t]*(?:[-*+#]+|[0-9]{1,3}[.)])[ \t])")
-# A full stop, and after it anything but a small letter; "e.g. Linux" goes on.
+# A space after a full stop, and before anything but a small letter; "e.g. Linux" goes on. The space
+# comes first in the pattern, as the search for a plain character is fast.
 _SENTENCE_END = re.compile(
-    r"(?:(?<=[.!?])|(?<=[.!?][\"')\]]))(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.) (?=[^a-z])"
+    r" (?:(?<=[.!?] )|(?<=[.!?][\"')\]] ))(?<!\be\.g\. )(?<!\bi\.e\. )(?<!\bvs\. )(?=[^a-z])"
 )
 
 

@@ -3,7 +3,7 @@
 Purpose: everything that can happen on one socket, driven by callbacks alone.
 Guarantees: no task and at most one timer per connection; at most one request is being answered, and
 at most ``_MOST_AHEAD`` bytes (and one read) of those after it are held; a client that leaves stops
-its reply at once.
+its reply at once, unless it has sent more than that ahead: then when the reply is over.
 Assumptions: a client that closes its writing side has left, since the two can't be told apart.
 """
 
