@@ -85,8 +85,8 @@ class UnderPressure(Rejected):
     reason = "pressure"
 
 
-class PoolClosed(Rejected):
-    """The pool admits nothing any more."""
+class PoolClosed(Rejected, RuntimeError):
+    """The pool admits nothing any more. Also a ``RuntimeError``, as from any closed executor."""
 
     reason = "closed"
 

@@ -2,10 +2,12 @@
 
 from holdfast._core.future import CallFuture
 from holdfast._core.outcome import Outcome
+from holdfast.pools._async_view import AsyncCalls
 from holdfast.pools._stats import PoolStats
-from holdfast.pools.async_pool import AsyncCalls, AsyncPool
+from holdfast.pools._thread_view import ThreadCalls
+from holdfast.pools.async_pool import AsyncPool
 from holdfast.pools.stream import Stream, StreamStats
-from holdfast.pools.thread_pool import ThreadCalls, ThreadPool
+from holdfast.pools.thread_pool import ThreadPool
 
 __all__ = (
     "AsyncCalls",

@@ -20,36 +20,14 @@ a pool does happens outside the lock.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Literal, Protocol
 
 from holdfast._core.clock import Clock
 from holdfast.errors import PoolClosed, QueueFull, RateLimited, Rejected
 from holdfast.limits import RateGate
+from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry, Overflow
 from holdfast.pools._stats import Counters, PoolStats, Tally
 
-__all__ = ("ENDED", "RUNNING", "WAITING", "Admission", "Entry", "Overflow")
-
-Overflow = Literal["wait", "reject", "drop_oldest"]
-
-WAITING = 0
-RUNNING = 1
-ENDED = 2
-
-
-class Entry(Protocol):
-    """One call on its way through a pool."""
-
-    state: int
-    abandoned: bool
-    counted: bool  # False for a stream's turn, whose items are counted in a tally
-
-    def accepted(self) -> None:
-        """It had been blocked before a full queue and now has its place in the queue."""
-        ...
-
-    def refuse(self, error: Rejected) -> None:
-        """It was taken out of the line and will never start; called without the lock."""
-        ...
+__all__ = ("Admission",)
 
 
 class Admission:

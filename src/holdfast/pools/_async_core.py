@@ -7,7 +7,8 @@ from typing import Protocol, cast
 from holdfast._core.clock import Clock
 from holdfast._core.loops import LoopState, loop_state
 from holdfast.errors import QueueTimeout, Rejected
-from holdfast.pools._admission import WAITING, Admission, Entry
+from holdfast.pools._admission import Admission
+from holdfast.pools._entry import WAITING, Entry
 from holdfast.pools._timer import TIMER
 
 __all__ = ("AsyncCore", "Grantable")

@@ -9,8 +9,8 @@ from typing import Any
 
 from holdfast._core.future import CallFuture
 from holdfast.errors import CallTimeout, QueueTimeout, Rejected
-from holdfast.pools._admission import WAITING
 from holdfast.pools._async_core import AsyncCore, RunDeadline
+from holdfast.pools._entry import WAITING
 from holdfast.pools._timer import TIMER
 
 __all__ = ("AsyncCall",)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast._core.future import CallFuture
 from holdfast._core.loops import LoopState
 from holdfast.errors import Rejected
-from holdfast.pools._admission import WAITING, Entry
+from holdfast.pools._entry import WAITING, Entry
 
 if TYPE_CHECKING:
     from holdfast.pools._thread_core import ThreadCore

@@ -18,12 +18,13 @@ second; a searcher clears ``_searching`` under the lock, and only when the line 
 import logging
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from holdfast._core.clock import Clock
 from holdfast._core.latch import EventLatch, borrow_latch, closed_lock, give_back_latch
 from holdfast.errors import CallTimeout, PoolClosed, QueueTimeout, UnderPressure
-from holdfast.pools._admission import ENDED, RUNNING, Admission, Entry
+from holdfast.pools._admission import Admission
+from holdfast.pools._entry import ENDED, RUNNING, Entry
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall, ThreadCall
 from holdfast.pools._threads import start_thread
@@ -32,6 +33,10 @@ from holdfast.pools._timer import TIMER
 __all__ = ("ThreadCore", "Work")
 
 log = logging.getLogger("holdfast.pools")
+
+_THREAD_PAUSE: Final = 0.01
+_LONGEST_THREAD_PAUSE: Final = 1.0
+"""Seconds for which no further thread is asked for after a refusal, doubling from the first."""
 
 
 class Work(Entry, Protocol):
@@ -86,12 +91,14 @@ class ThreadCore:
         "_lone",
         "_min_workers",
         "_prefix",
+        "_refusals",
         "_refused",
         "_searching",
         "_seat",
         "_seat_taken",
         "_started",
         "_stopping",
+        "_try_thread_at",
         "_workers",
         "admission",
         "broken",
@@ -129,6 +136,8 @@ class ThreadCore:
         self._gate_armed = False
         self._lone = False  # whether the last pass of a loop brought a single call
         self._refused = 0
+        self._refusals = 0  # in a row
+        self._try_thread_at = 0.0
         self.broken: BaseException | None = None
 
     # ------------------------------------------------------------ calls in
@@ -260,6 +269,8 @@ class ThreadCore:
             return worker
         if len(self._workers) >= self.admission.ceiling or self.broken is not None:
             return None
+        if self._workers and self._refusals and self.now() < self._try_thread_at:
+            return None
         worker = _Worker()
         self._workers.add(worker)
         self._started += 1
@@ -279,6 +290,9 @@ class ThreadCore:
                 self._forget(worker)
                 self._searching = False
                 self._refused += 1
+                self._refusals += 1
+                pause = min(_THREAD_PAUSE * 2.0**self._refusals, _LONGEST_THREAD_PAUSE)
+                self._try_thread_at = self.now() + pause
             log.warning(
                 "pool %r: the system refused a thread (%s); %d serve the queue",
                 self.admission.name,
@@ -286,6 +300,7 @@ class ThreadCore:
                 len(self._workers),
             )
             return False
+        self._refusals = 0
         return True
 
     def _refuse_threadless(self, call: Work | None) -> None:

@@ -1,6 +1,7 @@
 """What the tests of the mechanisms share: hurried threads, both kinds of loop, eventfds."""
 
 import asyncio
+import gc
 import os
 import sys
 
@@ -35,6 +36,7 @@ def count_eventfds():
     """Give a function that counts the eventfds of this process."""
     if not sys.platform.startswith("linux"):
         pytest.skip("reads /proc")
+    gc.collect()  # what a failed test has left must not go while this one counts
 
     def count():
         found = 0

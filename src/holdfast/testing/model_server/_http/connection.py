@@ -1,9 +1,10 @@
 """One client's connection: reads requests, has them answered one by one, plays the replies.
 
 Purpose: everything that can happen on one socket, driven by callbacks alone.
-Guarantees: no task and at most one timer per connection; at most one request is being answered, and
-at most ``_MOST_AHEAD`` bytes (and one read) of those after it are held; a client that leaves stops
-its reply at once, unless it has sent more than that ahead: then when the reply is over.
+Guarantees: no task and at most one timer per connection. At most one request is being answered, the
+next one only when the client has read enough of the answers before it, and of those that wait at
+most ``_MOST_AHEAD`` bytes (and one read) are held. A client that leaves stops its reply at once,
+unless it has sent more than that ahead: then when the reply is over.
 Assumptions: a client that closes its writing side has left, since the two can't be told apart.
 """
 
@@ -75,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._refusing = False
         self._last = False
         self._reading_paused = False
+        self._full = False
         self.deadline = math.inf
 
     # ------------------------------------------------------------ what the transport says
@@ -96,7 +98,7 @@ class Connection(asyncio.Protocol):
         if self._refusing or self._last:
             return
         self._reader.feed(data)
-        if self._player is None:
+        if self._player is None and not self._full:
             self._serve_next()
         elif self._reader.buffered > _MOST_AHEAD:
             self._reading_paused = True
@@ -107,16 +109,20 @@ class Connection(asyncio.Protocol):
         return None
 
     def pause_writing(self) -> None:
-        """Hold the reply, and do not wait for ever for a client that reads nothing."""
+        """Hold what is to be sent, and do not wait for ever for a client that reads nothing."""
+        self._full = True
         if self._player is not None:
             self._player.hold()
         self.deadline = clock.now() + self._house.idle_timeout
 
     def resume_writing(self) -> None:
-        """Go on with the reply."""
+        """Go on with the reply, or with the next request."""
+        self._full = False
         if self._player is not None:
             self.deadline = math.inf
             self._player.go_on()
+        else:
+            self._go_on_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the reply and leave."""
@@ -153,7 +159,7 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------ one request after the other
 
     def _serve_next(self) -> None:
-        if self._last or self._player is not None:
+        if self._last or self._full or self._player is not None:
             return
         try:
             request = self._reader.poll()
@@ -192,10 +198,15 @@ class Connection(asyncio.Protocol):
         if self._last:
             self._close()
             return
+        self.deadline = clock.now() + self._house.idle_timeout
+        # A client that sends and does not read gets no further answers to pile up.
+        if not self._full:
+            self._go_on_reading()
+
+    def _go_on_reading(self) -> None:
         if self._reading_paused:
             self._reading_paused = False
             self._transport.resume_reading()
-        self.deadline = clock.now() + self._house.idle_timeout
         if self._reader.started:
             # In the loop's next round, so that one busy client does not hold up the others.
             asyncio.get_running_loop().call_soon(self._serve_next)

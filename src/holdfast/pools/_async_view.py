@@ -1,0 +1,214 @@
+"""What can be asked of an AsyncPool, with one set of options."""
+
+import asyncio
+from asyncio.events import _get_running_loop  # None outside a loop, without an exception
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from functools import wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from holdfast._core import check
+from holdfast._core.future import CallFuture
+from holdfast.errors import CallTimeout
+from holdfast.limits import Retry
+from holdfast.pools._async_core import AsyncCore, RunDeadline
+from holdfast.pools._async_stream import AsyncStreamEngine
+from holdfast.pools._async_submit import AsyncCall
+from holdfast.pools._options import UNSET, Options, Unset
+from holdfast.pools._stats import PoolStats
+from holdfast.pools._stream_engine import StreamOptions
+from holdfast.pools.stream import Stream
+
+__all__ = ("AsyncCalls",)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class _Owner(Protocol):
+    """What a view asks of its pool."""
+
+    def _close_quietly(self) -> None: ...
+
+    def _bridge_loop(self) -> asyncio.AbstractEventLoop: ...
+
+
+class AsyncCalls:
+    """What can be asked of an :class:`AsyncPool`, with one set of options.
+
+    ``pool.options(timeout=5)`` returns one of these: it shares the pool's permits, line and
+    statistics, and costs a few hundred nanoseconds to make.
+    """
+
+    _core: AsyncCore
+    _options: Options
+    _owner: _Owner
+
+    @property
+    def _pool(self) -> _Owner:
+        return self._owner
+
+    def options(
+        self, *, timeout: float | None | Unset = UNSET, queue_timeout: float | None | Unset = UNSET
+    ) -> "AsyncCalls":
+        """Return a light view of this pool whose calls have other options.
+
+        Args:
+            timeout: Longest run in seconds; None is no bound.
+            queue_timeout: Longest wait for a permit in seconds; None is no bound.
+        """
+        view = AsyncCalls()
+        view._core = self._core
+        view._options = self._options.with_(timeout, queue_timeout)
+        view._owner = self._pool
+        return view
+
+    async def run(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Await ``fn(*args, **kwargs)`` in this task, as soon as there is a permit.
+
+        Waits in line while every permit is out. A caller that is cancelled leaves the line at once,
+        or cancels its call.
+
+        Raises:
+            QueueFull: Before start: no place, and the pool rejects rather than waits.
+            QueueTimeout: Before start: it waited ``queue_timeout`` seconds.
+            RateLimited: Before start: the rate is used up, and the pool rejects rather than waits.
+            PoolClosed: Before start.
+            CallTimeout: After start: it ran longer than ``timeout`` and was cancelled.
+            Exception: Whatever ``fn`` raised.
+
+        Cost:
+            ``benchmarks/bench_calls.py``.
+        """
+        core = self._core
+        options = self._options
+        if not core.admission.try_enter():
+            await core.wait_for_permit(options.queue_timeout)
+        ok = False
+        try:
+            if options.timeout is None:
+                value = await fn(*args, **kwargs)
+            else:
+                value = await self._run_until(options.timeout, fn, args, kwargs)
+            ok = True
+        finally:
+            core.leave(ok=ok)
+        return value
+
+    async def _run_until(
+        self,
+        timeout: float,  # noqa: ASYNC109 - the deadline of the call, which asyncio.timeout would watch at ten times the cost
+        fn: Callable[..., Awaitable[R]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> R:
+        deadline = RunDeadline(asyncio.get_running_loop(), timeout)
+        try:
+            value = await fn(*args, **kwargs)
+        except BaseException as error:
+            if deadline.turn(error):
+                name = self._core.admission.name
+                self._core.admission.count_timeout()
+                msg = (
+                    f"pool {name!r}: the call ran longer than its timeout of {timeout:g} s "
+                    "and was cancelled"
+                )
+                raise CallTimeout(msg, stopped=True) from None
+            raise
+        deadline.turn(None)
+        return value
+
+    def submit(
+        self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> CallFuture[R]:
+        """Queue ``fn(*args, **kwargs)`` and return its future, which blocking code and ``await`` can wait for.
+
+        In a thread that runs an event loop the coroutine runs there, and ``submit`` never blocks; in
+        blocking code it runs on one loop that all pools share, and ``submit`` blocks while the queue
+        is full. Cancelling the future cancels the coroutine.
+
+        Raises:
+            QueueFull: Before start: no place. In a coroutine, ``await pool.run(...)`` waits instead.
+            QueueTimeout: Before start: blocked, or queued (then the future says so), for
+                ``queue_timeout`` seconds.
+            PoolClosed: Before start.
+        """
+        loop = _get_running_loop()
+        options = self._options
+        call = AsyncCall(
+            self._core,
+            loop if loop is not None else self._pool._bridge_loop(),  # noqa: SLF001 - its own view
+            fn,
+            args,
+            kwargs,
+            timeout=options.timeout,
+            queue_timeout=options.queue_timeout,
+        )
+        call.line_up(may_block=loop is None)
+        return call
+
+    def wrap(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Any]:
+        """Return a coroutine function with ``fn``'s name and signature that runs it in this pool."""
+
+        @wraps(fn)
+        async def in_pool(*args: P.args, **kwargs: P.kwargs) -> R:
+            return await self.run(fn, *args, **kwargs)
+
+        return in_pool
+
+    def stream(
+        self,
+        fn: Callable[[T], Awaitable[R]],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = None,
+        ordered: bool = True,
+        outcomes: bool = False,
+        buffer: int | None = None,
+        retry: Retry | None = None,
+        owns_pool: bool = False,
+    ) -> Stream[Any]:
+        """Await ``fn(item)`` for each item, in this pool, in bounded memory. See :class:`Stream`.
+
+        The items of a stream share a few tasks, so ``asyncio.current_task()`` is not the item's own;
+        context variables are.
+
+        Args:
+            fn: A coroutine function of one argument.
+            items: Where the items come from; pulled lazily, one at a time, on the loop: an iterable
+                that blocks would freeze it, and wants to be an asynchronous one. May be endless.
+            limit: Most permits that this stream holds at once; default all that the pool has.
+            ordered: Deliver in input order; otherwise as they complete.
+            outcomes: Deliver :class:`Outcome` records instead of values, errors among them.
+            buffer: Items beyond ``limit`` that may be between input and consumer; default ``limit``.
+            retry: Call again after an error.
+            owns_pool: Close the pool when the stream ends.
+        """
+        check.callable_("fn", fn)
+        options = StreamOptions(
+            limit=limit,
+            buffer=buffer,
+            ordered=ordered,
+            outcomes=outcomes,
+            timeout=self._options.timeout,
+            retry=retry,
+            on_end=self._pool._close_quietly if owns_pool else None,  # noqa: SLF001 - its own view
+        )
+        return Stream(AsyncStreamEngine(self._core, fn, items, options))
+
+    async def gather(
+        self,
+        fn: Callable[[T], Awaitable[R]],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = None,
+        outcomes: bool = False,
+        retry: Retry | None = None,
+    ) -> list[Any]:
+        """Await ``fn(item)`` for each item; a list in input order. The first error raises at once."""
+        stream = self.stream(fn, items, limit=limit, ordered=False, outcomes=True, retry=retry)
+        return await stream.gather(outcomes=outcomes)
+
+    def stats(self) -> PoolStats:
+        """Return one consistent reading of the pool."""
+        return self._core.admission.stats()

@@ -1,0 +1,267 @@
+"""One worker of a stream of coroutines: a task that runs many items, and what is known of it.
+
+The context in which it was started is each item's: when an item has changed a context variable, the
+worker asks to be replaced by a fresh one, which costs a task; to find out costs one comparison.
+
+The cancellations that reach it are told apart by who sent them: the sweep (``expired``), the engine
+(``stopping``), anybody else (the task's own count), or the item itself, by raising.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, Protocol, overload
+
+from holdfast._core.clock import Clock
+from holdfast._core.outcome import Outcome
+from holdfast.errors import CallTimeout
+from holdfast.pools._admission import Admission
+from holdfast.pools._feed import Dry, Feed
+from holdfast.pools._stream_engine import SLICE, StreamOptions
+from holdfast.pools._window import Window
+
+__all__ = ("AsyncWorker", "WorkerHost")
+
+
+class WorkerHost(Protocol):
+    """What a worker asks of its engine."""
+
+    window: Window
+    admission: Admission
+    clock: Clock
+    options: StreamOptions
+    feed: Feed | None
+    fn: Callable[[Any], Any]
+    take: Callable[[], Any]
+    next_index: int
+    unborn: int
+    stopping: bool
+    pass_open: bool
+    slice_end: float
+
+    def hire(self) -> None:
+        """One more worker, if that is of use."""
+        ...
+
+    def replace(self, worker: "AsyncWorker") -> None:
+        """A fresh worker takes over this one's permit."""
+        ...
+
+    def yield_permit(self) -> None:
+        """This worker is about to end, because somebody waits for its permit."""
+        ...
+
+    def open_pass(self, time: float) -> None:
+        """The first item of a pass of the loop is about to start."""
+        ...
+
+    def stop_pulling(self) -> None:
+        """The input is exhausted."""
+        ...
+
+    def input_failed(self, error: BaseException) -> None:
+        """The input has raised."""
+        ...
+
+    def item_failed(self, index: int, error: BaseException) -> None:
+        """An item has raised, and that ends the stream."""
+        ...
+
+    def cancelled_from_outside(self) -> None:
+        """Somebody has cancelled a worker's task."""
+        ...
+
+
+class _Stopped(Exception):  # noqa: N818 - a signal between two functions, never seen outside
+    """The worker was cancelled, not its item."""
+
+
+class AsyncWorker:
+    """Hired with a permit; runs items until there is a reason to end."""
+
+    __slots__ = (
+        "attempts",
+        "engine",
+        "expired",
+        "has_permit",
+        "index",
+        "since",
+        "started",
+        "task",
+    )
+
+    def __init__(self, engine: WorkerHost) -> None:
+        self.engine = engine
+        self.task: asyncio.Task[None] | None = None
+        self.index = -1
+        self.started: float | None = None  # of the running attempt; None between items
+        self.expired = False
+        self.attempts = 1
+        self.since = 0.0
+        self.has_permit = True
+
+    async def work(self) -> None:  # noqa: C901, PLR0912, PLR0915 - the loop that every item pays for, kept in one frame
+        engine = self.engine
+        engine.unborn -= 1
+        window = engine.window
+        ready, held, size, ordered = window.ready, window.held, window.size, window.ordered
+        append = ready.append
+        fn, take, now = engine.fn, engine.take, engine.clock.now
+        fed, timed, plain = (
+            engine.feed is not None,
+            engine.options.timeout is not None,
+            not window.outcomes,
+        )
+        copy = copy_context
+        base = copy()
+        fresh, stalled_at = True, -1
+        time = self.since = now()
+        while True:
+            if time >= engine.slice_end:  # also set by whoever wants the workers to look up
+                if engine.stopping:
+                    return
+                if engine.admission.gate is not None:
+                    if not fresh:  # with a rate, each item has to be admitted by itself
+                        engine.yield_permit()
+                        return
+                elif engine.pass_open:
+                    await asyncio.sleep(0)
+                    time = now()
+                    continue
+                elif engine.admission.contended and time - self.since >= SLICE:
+                    engine.yield_permit()
+                    return
+                else:
+                    engine.open_pass(time)
+            index = engine.next_index
+            if not fed and index - window.next + len(ready) >= size:
+                if index != stalled_at:  # a consumer that keeps up makes room within one pass
+                    stalled_at = index
+                    await asyncio.sleep(0)
+                    time = now()
+                    continue
+                window.starved = True
+                if window.full():
+                    return
+                window.starved = False
+            try:
+                item = take()
+            except StopIteration:
+                engine.stop_pulling()
+                return
+            except Dry:
+                return
+            except BaseException as error:  # noqa: BLE001 - the input's error ends the stream, whatever it is
+                engine.input_failed(error)
+                return
+            engine.next_index = index + 1
+            if not fed:
+                window.pulled = index + 1
+            if fresh:
+                fresh = False
+                engine.hire()
+                if index > window.next + len(held):
+                    # Items before this one are suspended, so more workers are of use: two for each
+                    # new one, and their number doubles with every pass.
+                    engine.hire()
+            self.index = index
+            if timed:
+                self.started = time
+            began = time
+            try:
+                value = await fn(item)
+                if timed:
+                    self.started = None
+                    if self.expired:
+                        self._judge(None)
+            except BaseException as error:  # noqa: BLE001 - judged in _recover
+                try:
+                    value, failure = await self._recover(item, error)
+                except _Stopped:
+                    return
+                time = now()
+                if failure is not None:
+                    window.failed += 1
+                    if plain:
+                        engine.item_failed(index, failure)
+                        return
+                    value = Outcome(index, item, None, failure, self.attempts, time - began)
+                    failure = None
+                elif not plain:
+                    value = Outcome(index, item, value, None, self.attempts, time - began)
+            else:
+                time = now()
+                if not plain:
+                    value = Outcome(index, item, value, None, 1, time - began)
+            if ordered and index == window.next and not held:  # window.put, without the call
+                append(value)
+                window.next = index + 1
+                if window.waiter is not None:
+                    window.wake()
+            else:
+                window.put(index, value)
+            try:
+                if copy() != base:
+                    engine.replace(self)
+                    return
+            except Exception:  # noqa: BLE001 - values of context variables may refuse to be compared
+                engine.replace(self)
+                return
+
+    async def _recover(self, item: Any, failure: BaseException) -> tuple[Any, BaseException | None]:
+        """Judge an attempt that raised, and try again where that is asked for."""
+        engine = self.engine
+        for attempt in itertools.count(1):
+            self.attempts = attempt
+            self.started = None
+            judged = self._judge(failure)
+            delay = (
+                None
+                if engine.options.retry is None
+                else engine.options.retry.delay(attempt, judged)
+            )
+            if delay is None or engine.window.error is not None or engine.stopping:
+                return None, judged
+            try:
+                await asyncio.sleep(delay)
+                self.started = engine.clock.now()
+                value = await engine.fn(item)
+            except BaseException as error:  # noqa: BLE001 - judged in the next round
+                failure = error
+            else:
+                self.attempts = attempt + 1
+                self.started = None
+                if self.expired:
+                    self._judge(None)
+                return value, None
+        raise AssertionError("unreachable")  # noqa: EM101 - itertools.count never ends
+
+    @overload
+    def _judge(self, failure: BaseException) -> BaseException: ...
+    @overload
+    def _judge(self, failure: None) -> None: ...
+    def _judge(self, failure: BaseException | None) -> BaseException | None:
+        """Tell the deadline's cancellation from an item's own, and both from the worker's end."""
+        engine, task = self.engine, self.task
+        assert task is not None  # noqa: S101 - it is what runs this
+        expired, self.expired = self.expired, False
+        if expired:
+            task.uncancel()
+        if failure is None:
+            return None  # it ended in the very moment of its deadline, or would not be cancelled
+        if isinstance(failure, (KeyboardInterrupt, SystemExit)):
+            raise failure
+        if isinstance(failure, asyncio.CancelledError) and (engine.stopping or task.cancelling()):
+            engine.cancelled_from_outside()
+            raise _Stopped
+        if not expired:
+            return failure
+        timeout = CallTimeout(
+            f"pool {engine.admission.name!r}: item {self.index} ran longer than its timeout of "
+            f"{engine.options.timeout:g} s and was cancelled",
+            stopped=True,
+        )
+        if not isinstance(failure, asyncio.CancelledError):
+            timeout.__cause__ = failure
+        return timeout

@@ -1,0 +1,171 @@
+"""One turn of a stream of blocking calls: its place in the pool's line, then its work on one thread.
+
+What is written of a turn by others than its own thread (``left``, and the end of ``started``) is
+written under the engine's lock, and so is the handing over of its outcome: an item is either handed
+over or left behind, never both.
+"""
+
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, Protocol
+
+from holdfast._core.clock import Clock
+from holdfast._core.outcome import Outcome
+from holdfast.errors import Rejected
+from holdfast.pools._entry import WAITING, Entry
+from holdfast.pools._stream_engine import StreamOptions
+from holdfast.pools._window import Window
+
+__all__ = ("ThreadTurn", "TurnHost")
+
+
+class TurnHost(Protocol):
+    """What a turn asks of its engine."""
+
+    lock: threading.Lock
+    turns: set["ThreadTurn"]
+    window: Window
+    clock: Clock
+    options: StreamOptions
+    exhausted: bool
+    fn: Callable[[Any], Any]
+
+    def pull(self, turn: "ThreadTurn") -> bool:
+        """Hand the last item's outcome over and take the next one; False if the turn is over."""
+        ...
+
+    def take_turn(self, turn: "ThreadTurn") -> Entry | None:
+        """Work on this thread; returns what the thread does next."""
+        ...
+
+    def turn_refused(self, error: Rejected) -> None:
+        """The turn will never come."""
+        ...
+
+
+class ThreadTurn:
+    """The item that one thread runs, and what it came to."""
+
+    __slots__ = (
+        "abandoned",
+        "attempts",
+        "began",
+        "due",
+        "engine",
+        "error",
+        "index",
+        "item",
+        "left",
+        "since",
+        "started",
+        "state",
+        "time",
+        "value",
+    )
+    counted = False
+
+    def __init__(self, engine: TurnHost) -> None:
+        self.engine = engine
+        self.state = WAITING
+        self.abandoned = False
+        self.due: float | None = None
+        self.index = -1  # of the running item; -1 between items
+        self.item: Any = None
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.attempts = 1
+        self.since = 0.0
+        self.time = 0.0
+        self.began = 0.0
+        self.started: float | None = None  # of the running attempt; None between items
+        self.left = False  # nobody waits for the running item any more
+
+    def work(self) -> Entry | None:
+        """On a worker's thread, with its permit."""
+        return self.engine.take_turn(self)
+
+    def accepted(self) -> None:
+        """Never blocked: a turn is beyond the bound of the queue."""
+
+    def refuse(self, error: Rejected) -> None:
+        """The pool has closed."""
+        self.engine.turn_refused(error)
+
+    def expire(self) -> None:
+        """Not watched by itself: the engine sweeps all turns."""
+
+    def run_items(self) -> bool:
+        """Run items; True if a fresh context is wanted because an item has changed this one."""
+        engine = self.engine
+        base = copy_context()
+        fn, now = engine.fn, engine.clock.now
+        self.since = self.time = now()
+        while engine.pull(self):
+            try:
+                self.value = fn(self.item)
+            except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the consumer
+                self._try_again(error)
+            self.time = now()
+            try:
+                if copy_context() != base:
+                    break
+            except Exception:  # noqa: BLE001 - values of context variables may refuse to be compared
+                break
+        else:
+            return False
+        with engine.lock:
+            self.put()
+            return self in engine.turns
+
+    def put(self) -> None:
+        """Under the lock: hand over what the turn's item has come to, unless nobody waits for it."""
+        engine = self.engine
+        window, index = engine.window, self.index
+        if self.left:
+            engine.turns.discard(self)
+        elif self.error is not None:
+            error, self.error = self.error, None
+            window.failed += 1
+            if window.outcomes:
+                took = self.time - self.began
+                window.put(index, Outcome(index, self.item, None, error, self.attempts, took))
+            else:
+                engine.exhausted = True
+                window.fail(index, error)
+        else:
+            value = self.value
+            if window.outcomes:
+                took = self.time - self.began
+                value = Outcome(index, self.item, value, None, self.attempts, took)
+            if index == window.next and window.ordered and not window.held:  # put, without the call
+                window.ready.append(value)
+                window.next = index + 1
+                if window.waiter is not None:
+                    window.wake()
+            else:
+                window.put(index, value)
+        self.index = -1
+        self.item = self.value = self.started = None
+
+    def _try_again(self, error: BaseException) -> None:
+        """Call again after an error, where that is asked for; leaves the last word in the self."""
+        engine = self.engine
+        while True:
+            delay = (
+                None
+                if engine.options.retry is None
+                else engine.options.retry.delay(self.attempts, error)
+            )
+            if delay is None or engine.window.error is not None or self.left:
+                self.error = error
+                return
+            self.started = None
+            engine.clock.sleep(delay)
+            self.started = engine.clock.now()
+            self.attempts += 1
+            try:
+                self.value = engine.fn(self.item)
+                return
+            except BaseException as again:  # noqa: BLE001 - judged in the next round
+                error = again

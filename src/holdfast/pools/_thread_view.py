@@ -1,0 +1,204 @@
+"""What can be asked of a ThreadPool, with one set of options."""
+
+import asyncio
+from asyncio.events import _get_running_loop  # the one question that must cost nothing
+from collections.abc import AsyncIterable, Callable, Iterable
+from contextvars import copy_context
+from functools import wraps
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
+
+from holdfast._core import check
+from holdfast._core.future import CallFuture
+from holdfast._core.loops import loop_state
+from holdfast.limits import Retry
+from holdfast.pools._options import UNSET, Options, Unset
+from holdfast.pools._stats import PoolStats
+from holdfast.pools._stream_engine import StreamOptions
+from holdfast.pools._thread_calls import LoopCall, SubmittedCall
+from holdfast.pools._thread_core import ThreadCore
+from holdfast.pools._thread_stream import ThreadStreamEngine
+from holdfast.pools.stream import Stream
+
+__all__ = ("ThreadCalls",)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+PLAIN: Final = Options()
+"""No bound at all: what most calls have."""
+
+
+class _Owner(Protocol):
+    """What a view asks of its pool."""
+
+    def _close_quietly(self) -> None: ...
+
+
+class ThreadCalls:
+    """What can be asked of a :class:`ThreadPool`, with one set of options.
+
+    ``pool.options(timeout=5)`` returns one of these: it shares the pool's permits, line, workers and
+    statistics, and costs a few hundred nanoseconds to make.
+    """
+
+    _core: ThreadCore
+    _options: Options
+    _owner: _Owner
+
+    @property
+    def _pool(self) -> _Owner:
+        return self._owner
+
+    def options(
+        self, *, timeout: float | None | Unset = UNSET, queue_timeout: float | None | Unset = UNSET
+    ) -> "ThreadCalls":
+        """Return a light view of this pool whose calls have other options.
+
+        Args:
+            timeout: Longest run in seconds; None is no bound.
+            queue_timeout: Longest wait for a worker in seconds; None is no bound.
+        """
+        view = ThreadCalls()
+        view._core = self._core
+        view._options = self._options.with_(timeout, queue_timeout)
+        view._owner = self._pool
+        return view
+
+    async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call ``fn`` on a worker thread and return what it returns.
+
+        Waits in line, without holding a thread, while every worker is busy. Context variables
+        travel with the call. A caller that is cancelled takes its call out of the line; if the call
+        has started, it can't be stopped: it goes on as *abandoned* and keeps its permit.
+
+        Raises:
+            QueueFull: Before start: no place, and the pool rejects rather than waits.
+            QueueTimeout: Before start: it waited ``queue_timeout`` seconds.
+            PoolClosed: Before start.
+            CallTimeout: After start: it ran longer than ``timeout``; it still runs.
+            Exception: Whatever ``fn`` raised.
+
+        Cost:
+            ``benchmarks/bench_threads.py``.
+        """
+        loop = asyncio.get_running_loop()
+        call = LoopCall(
+            self._core, loop_state(loop), loop.create_future(), copy_context(), fn, args, kwargs
+        )
+        if self._options is not PLAIN:
+            self._apply_options(call)
+        self._core.submit_from_loop(call)
+        try:
+            await call.future
+        except asyncio.CancelledError:
+            self._core.give_up(call)
+            raise
+        error = call.error
+        if error is not None:
+            call.error = None
+            try:
+                raise error
+            finally:
+                del error  # break the cycle with the traceback
+        return cast("R", call.value)
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[R]:
+        """Queue ``fn(*args, **kwargs)`` and return its future, which blocking code and ``await`` can wait for.
+
+        While the queue is full it blocks this thread (``overflow="wait"``), for ``queue_timeout``
+        seconds at most. In a thread that runs an event loop it never blocks, but raises.
+
+        Raises:
+            QueueFull: Before start: no place. In a coroutine, ``await pool.run(...)`` waits instead.
+            QueueTimeout: Before start: blocked, or queued (then the future says so), for
+                ``queue_timeout`` seconds.
+            PoolClosed: Before start.
+            UnderPressure: Before start: the system refused the pool its first thread.
+        """
+        call = SubmittedCall(self._core, copy_context(), fn, args, kwargs)
+        if self._options is not PLAIN:
+            self._apply_options(call)
+        self._core.submit_blocking(call, may_block=_get_running_loop() is None)
+        return call
+
+    def _apply_options(self, call: LoopCall | SubmittedCall) -> None:
+        options = self._options
+        call.timeout = options.timeout
+        if options.queue_timeout is not None:
+            call.queue_until = self._core.now() + options.queue_timeout
+
+    def wrap(self, fn: Callable[P, R]) -> Callable[P, Any]:
+        """Return a coroutine function with ``fn``'s name and signature that runs it in this pool.
+
+        For agent frameworks, which accept it wherever they take a tool.
+        """
+
+        @wraps(fn)
+        async def in_pool(*args: P.args, **kwargs: P.kwargs) -> R:
+            return await self.run(fn, *args, **kwargs)
+
+        return in_pool
+
+    def wrap_sync(self, fn: Callable[P, R]) -> Callable[P, R]:
+        """Return a blocking function with ``fn``'s name and signature that runs it in this pool."""
+
+        @wraps(fn)
+        def in_pool(*args: P.args, **kwargs: P.kwargs) -> R:
+            return self.submit(fn, *args, **kwargs).result()
+
+        return in_pool
+
+    def stream(
+        self,
+        fn: Callable[[T], R],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = None,
+        ordered: bool = True,
+        outcomes: bool = False,
+        buffer: int | None = None,
+        retry: Retry | None = None,
+        owns_pool: bool = False,
+    ) -> Stream[Any]:
+        """Call ``fn`` for each item, in this pool, in bounded memory. See :class:`Stream`.
+
+        Args:
+            fn: A blocking function of one argument.
+            items: Where the items come from; pulled lazily, one at a time, on a worker's thread (an
+                asynchronous one on the loop). May be endless.
+            limit: Most permits that this stream holds at once; default all that the pool has.
+            ordered: Deliver in input order; otherwise as they complete.
+            outcomes: Deliver :class:`Outcome` records instead of values, errors among them.
+            buffer: Items beyond ``limit`` that may be between input and consumer; default ``limit``.
+            retry: Call again after an error.
+            owns_pool: Close the pool when the stream ends.
+        """
+        check.callable_("fn", fn)
+        options = StreamOptions(
+            limit=limit,
+            buffer=buffer,
+            ordered=ordered,
+            outcomes=outcomes,
+            timeout=self._options.timeout,
+            retry=retry,
+            on_end=self._pool._close_quietly if owns_pool else None,  # noqa: SLF001 - its own view
+        )
+        return Stream(ThreadStreamEngine(self._core, fn, items, options))
+
+    async def gather(
+        self,
+        fn: Callable[[T], R],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = None,
+        outcomes: bool = False,
+        retry: Retry | None = None,
+    ) -> list[Any]:
+        """Call ``fn`` for each item and return a list in input order; the first error raises at once."""
+        stream = self.stream(fn, items, limit=limit, ordered=False, outcomes=True, retry=retry)
+        return await stream.gather(outcomes=outcomes)
+
+    def stats(self) -> PoolStats:
+        """Return one consistent reading of the pool."""
+        return self._core.stats()
