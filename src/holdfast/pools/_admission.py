@@ -17,43 +17,21 @@ Assumes: ``accepted`` of an entry does nothing but release a lock; everything el
 a pool does happens outside the lock.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 
 from holdfast._core.clock import Clock
-from holdfast.errors import PoolClosed, QueueFull, RateLimited, Rejected
+from holdfast.errors import PoolClosed, QueueFull
 from holdfast.limits import RateGate
 from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry, Overflow
-from holdfast.pools._stats import Counters, PoolStats, Tally
+from holdfast.pools._ledger import Ledger
 
 __all__ = ("Admission",)
 
 
-class Admission:
+class Admission(Ledger):
     """Permits and the line for them. Every method may be called from any thread."""
 
-    __slots__ = (
-        "_blocked",
-        "_clock",
-        "_idle_watchers",
-        "_line",
-        "_tallies",
-        "abandoned",
-        "ceiling",
-        "closed",
-        "contended",
-        "counters",
-        "gate",
-        "gate_opens_in",
-        "in_flight",
-        "limit",
-        "lock",
-        "max_abandoned",
-        "max_queue",
-        "name",
-        "overflow",
-    )
+    __slots__ = ("_idle_watchers", "max_abandoned", "overflow")
 
     def __init__(
         self,
@@ -66,24 +44,9 @@ class Admission:
         gate: RateGate | None,
         clock: Clock,
     ) -> None:
-        self.name = name
-        self.limit = limit
-        self.ceiling = limit
-        self.max_queue = max_queue
+        super().__init__(name, limit, max_queue=max_queue, gate=gate, clock=clock)
         self.overflow: Overflow = overflow
         self.max_abandoned = max_abandoned
-        self.gate = gate
-        self.gate_opens_in = 0.0
-        self.in_flight = 0
-        self.abandoned = 0
-        self.closed = False
-        self.contended = False
-        self.lock = threading.Lock()
-        self.counters = Counters()
-        self._clock = clock
-        self._line: OrderedDict[Entry, None] = OrderedDict()
-        self._blocked: OrderedDict[Entry, None] = OrderedDict()
-        self._tallies: set[Tally] = set()
         self._idle_watchers: list[Callable[[], None]] = []
 
     # ------------------------------------------------------------ in
@@ -315,23 +278,6 @@ class Admission:
             watchers = self._recount()
         _call_all(watchers)
 
-    def open_tally(self, tally: Tally) -> None:
-        """Count the items of one more stream among the pool's calls."""
-        with self.lock:
-            self._tallies.add(tally)
-
-    def close_tally(self, tally: Tally) -> None:
-        """Add a stream's figures to the pool's."""
-        with self.lock:
-            if tally in self._tallies:
-                self._tallies.remove(tally)
-                self.counters.add(tally)
-
-    def stats(self, *, threads: int = 0, refused_threads: int = 0) -> PoolStats:
-        """Return one consistent reading."""
-        with self.lock:
-            return self._stats(threads, refused_threads)
-
     def lone(self) -> bool:
         """Whether one entry waits, and nothing else is in the pool."""
         return len(self._line) == 1 and self.in_flight == 0
@@ -401,69 +347,6 @@ class Admission:
             watchers, self._idle_watchers = self._idle_watchers, []
             return watchers
         return []
-
-    def _check_stuck(self) -> None:
-        if self.abandoned >= self.ceiling:
-            raise self._refusal(
-                QueueFull,
-                f"all {self.ceiling} permits are held by abandoned calls that do not end; "
-                "find what they wait for (pool.abandoned_calls() shows their stacks)",
-            )
-
-    def _check_rate(self, gate: RateGate) -> None:
-        wait = gate.wait(self._clock.now())
-        if wait > 0.0:
-            raise self._refusal(
-                RateLimited, f"the rate allows the next start in {wait:.3f} s", retry_after=wait
-            )
-
-    def _refusal_when_full(self) -> Rejected:
-        return self._refusal(
-            QueueFull,
-            f"{self.in_flight} of {self.limit} in flight and {len(self._line)} of {self.max_queue} "
-            "queued; slow the producer down, or raise the limit or max_queue",
-        )
-
-    def _refusal(
-        self, kind: type[Rejected], text: str, *, retry_after: float | None = None
-    ) -> Rejected:
-        rejected = self.counters.rejected
-        rejected[kind.reason] = rejected.get(kind.reason, 0) + 1
-        return kind(
-            f"pool {self.name!r} did not start the call: {text}",
-            retry_after=retry_after,
-            stats=self._stats(0, 0),
-        )
-
-    def refusal(self, kind: type[Rejected], text: str) -> Rejected:
-        """Make and count an error for a call that the pool itself refuses."""
-        with self.lock:
-            return self._refusal(kind, text)
-
-    def _stats(self, threads: int, refused_threads: int) -> PoolStats:
-        counters = self.counters.copy()
-        for tally in self._tallies:
-            counters.add(tally)
-        return PoolStats(
-            name=self.name,
-            limit=self.limit,
-            max_queue=self.max_queue,
-            in_flight=self.in_flight,
-            queued=len(self._line),
-            blocked=len(self._blocked),
-            abandoned=self.abandoned,
-            threads=threads,
-            refused_threads=refused_threads,
-            submitted=counters.submitted,
-            completed=counters.completed,
-            failed=counters.failed,
-            withdrawn=counters.withdrawn,
-            timeouts=counters.timeouts,
-            late=counters.late,
-            rejected=dict(counters.rejected),
-            peak_in_flight=counters.peak_in_flight,
-            peak_queued=counters.peak_queued,
-        )
 
 
 def _call_all(watchers: list[Callable[[], None]]) -> None:

@@ -15,6 +15,7 @@ from holdfast.pools._drain import wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
 from holdfast.pools._options import Options
 from holdfast.pools._thread_core import ThreadCore
+from holdfast.pools._thread_crew import ThreadCrew
 from holdfast.pools._thread_view import PLAIN, ThreadCalls
 
 __all__ = ("ThreadPool",)
@@ -95,7 +96,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             gate=rate.gate() if rate is not None else None,
             clock=now,
         )
-        self._core = ThreadCore(
+        crew = ThreadCrew(
             admission,
             clock=now,
             idle_timeout=idle if idle is not None else 10.0,
@@ -105,6 +106,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             else thread_name_prefix,
             initializer=None if initializer is None else lambda: initializer(*initargs),
         )
+        self._core = ThreadCore(admission, crew)
         self._ended = False
         _open.add(self._core)
 
@@ -127,7 +129,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
     def resize(self, max_workers: int) -> None:
         """Set the limit now: as many as now fit start, nobody is stopped, nobody blocks."""
         self._core.admission.resize(check.count("max_workers", max_workers, least=1))
-        self._core.hire()
+        self._core.crew.hire()
 
     # ------------------------------------------------------------ the end
 
@@ -144,9 +146,9 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             core.cancel_waiting()
         if wait:
             wait_idle(core.admission, core.clock, None)
-        core.stop()
+        core.crew.stop()
         if wait:
-            core.join(self._abandoned_until())
+            core.crew.join(self._abandoned_until())
 
     def drain(self, timeout: float | None = None) -> bool:
         """Admit nothing any more and block until what was accepted has ended.
@@ -192,12 +194,12 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
     def _close_quietly(self) -> None:
         self._ended = True
         self._core.admission.close(refuse_waiting=True)
-        self._core.stop()
+        self._core.crew.stop()
 
     def _finish(self, core: ThreadCore, idle: bool) -> bool:  # noqa: FBT001 - what the wait has found
-        core.stop()
+        core.crew.stop()
         if idle:
-            core.join(self._abandoned_until())
+            core.crew.join(self._abandoned_until())
         return core.report_survivors()
 
     def _abandoned_until(self) -> float | None:
@@ -236,7 +238,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         if not getattr(self, "_ended", True):
             # Nobody can submit any more; what was accepted still runs, then the threads end.
             self._core.admission.close(refuse_waiting=False)
-            self._core.stop()
+            self._core.crew.stop()
 
 
 def _at_exit() -> None:
@@ -244,8 +246,8 @@ def _at_exit() -> None:
     for core in list(_open):
         core.admission.close(refuse_waiting=False)
         wait_idle(core.admission, core.clock, None)
-        core.stop()
-        core.join(core.now() if core.admission.abandoned else None)
+        core.crew.stop()
+        core.crew.join(core.now() if core.admission.abandoned else None)
 
 
 atexit.register(_at_exit)

@@ -288,7 +288,7 @@ def test_break_does_not_wait_for_a_blocking_call():
     assert pool.stats().abandoned >= 1
     gate.set()
     assert pool.drain() in (True, False)
-    pool._core.join(None)
+    pool._core.crew.join(None)
     assert pool.stats().in_flight == 0
     assert pool.stats().abandoned == 0
 
@@ -440,7 +440,7 @@ async def test_a_blocking_call_past_its_deadline_is_left_behind_and_the_rest_goe
     assert pool.stats().abandoned == 1
     gate.set()
     await pool.adrain()
-    pool._core.join(None)
+    pool._core.crew.join(None)
     assert pool.stats().abandoned == 0
 
 

@@ -204,7 +204,7 @@ def test_an_idle_thread_ends_itself_after_idle_timeout(fake_clock):
     fake_clock.wait_for_waiters(1)
 
     fake_clock.advance(5.1)
-    pool._core.join(None)
+    pool._core.crew.join(None)
 
     assert pool.stats().threads == 0
     pool.close()
@@ -397,8 +397,8 @@ async def test_a_cancelled_caller_abandons_a_call_that_runs(caplog):
     assert pool.stats().in_flight == 1
     with caplog.at_level(logging.WARNING):
         gate.open()
-        pool._core.stop()
-        pool._core.join(None)
+        pool._core.crew.stop()
+        pool._core.crew.join(None)
     assert pool.stats().abandoned == 0
     assert pool.stats().in_flight == 0
     assert pool.stats().late == 1
@@ -594,7 +594,7 @@ def test_close_returns_within_its_deadline_and_says_so(fake_clock, caplog):
     assert found == [False]
     assert "still run" in caplog.text
     gate.open()
-    pool._core.join(None)
+    pool._core.crew.join(None)
 
 
 def test_closing_twice_is_closing_once():
@@ -613,7 +613,7 @@ def test_a_forgotten_pool_ends_its_threads():
     core = pool._core
 
     del pool
-    core.join(None)
+    core.crew.join(None)
 
     assert done == [1]
     assert core.stats().threads == 0
@@ -626,7 +626,7 @@ def test_a_refused_first_thread_is_told_at_submit(monkeypatch):
     def refuse(name, target):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("holdfast.pools._thread_core.start_thread", refuse)
+    monkeypatch.setattr("holdfast.pools._thread_crew.start_thread", refuse)
     pool = ThreadPool(2)
 
     with pytest.raises(UnderPressure, match="refused"):
@@ -649,7 +649,7 @@ def test_a_refused_further_thread_leaves_the_call_to_those_there_are(monkeypatch
     def refuse(name, target):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("holdfast.pools._thread_core.start_thread", refuse)
+    monkeypatch.setattr("holdfast.pools._thread_crew.start_thread", refuse)
     futures = [pool.submit(ran.append, i) for i in range(5)]
     gate.open()
     for future in futures:
