@@ -1,6 +1,7 @@
 """The documents: what they show runs, what they name exists, and nothing is left out."""
 
 import asyncio
+import inspect
 import re
 from functools import cache
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_every_python_block_runs(name, before, mark, code, monkeypatch, tmp_path
 
     for key, test in list(namespace.items()):
         if key.startswith("test_"):  # a block that shows a test
-            assert asyncio.iscoroutinefunction(test)
+            assert inspect.iscoroutinefunction(test)
             asyncio.run(test())
 
 

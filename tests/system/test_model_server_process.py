@@ -255,9 +255,7 @@ def test_a_server_that_never_listens_is_given_up(python: Callable[[str], None]):
     python("echo busy >&2; exec sleep 60")
 
     with (
-        pytest.raises(
-            RuntimeError, match=r"did not listen within 1 s: .* running. It said: busy"
-        ),
+        pytest.raises(RuntimeError, match=r"did not listen within 1 s: .* running. It said: busy"),
         ModelServer(),
     ):
         pass

@@ -5,7 +5,7 @@ Pools take the clock that is in use when they are made: :func:`current`. A fake 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -31,7 +31,7 @@ class Clock(Protocol):
         """Seconds on a clock that never goes back; only differences mean anything."""
         ...
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, /) -> None:
         """Block this thread for ``seconds``."""
         ...
 
@@ -66,7 +66,7 @@ def current() -> Clock:
 
 
 @contextmanager
-def use(clock: Clock) -> Iterator[Clock]:
+def use(clock: Clock) -> Generator[Clock]:
     """Put ``clock`` in use for everything that is made inside the ``with`` block."""
     global _current  # noqa: PLW0603 - the one place where the process keeps its clock
     before = _current

@@ -137,7 +137,7 @@ class CallFuture(Future[R], Generic[R]):
             try:
                 raise self._exception
             finally:
-                self = None  # type: ignore[assignment] # noqa: PLW0642 - break the cycle with the traceback
+                del self  # break the cycle with the traceback
         return self._result  # type: ignore[return-value] # settled without an error
 
     def exception(self, timeout: float | None = None) -> BaseException | None:

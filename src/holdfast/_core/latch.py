@@ -32,7 +32,7 @@ class EventLatch:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._poll: select.poll | None = None
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002 - a lock's signature
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Wait until it is released; False if that took longer than ``timeout`` seconds."""
         if timeout >= 0 or not blocking:
             poll = self._poll

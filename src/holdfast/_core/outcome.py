@@ -19,7 +19,7 @@ class Outcome(NamedTuple, Generic[R]):
         seconds: From the start of the first attempt to the end of the last.
     """
 
-    index: int
+    index: int  # type: ignore[assignment] # the field's name; tuple.index is no loss
     item: Any
     value: R | None
     error: BaseException | None

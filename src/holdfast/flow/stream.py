@@ -129,7 +129,7 @@ async def gather(
     *,
     limit: int = 20,
     outcomes: bool = False,
-    timeout: float | None = None,  # noqa: ASYNC109 - the deadline of each item, not of the whole
+    timeout: float | None = None,
     retry: Retry | None = None,
     rate: Rate | None = None,
     name: str | None = None,

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from holdfast._core import check
+
 __all__ = ("Rate", "RateGate")
 
 
@@ -33,9 +35,7 @@ class Rate:
     burst: int | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
-            msg = f"count must be a whole number of at least 1, not {self.count!r}"
-            raise ValueError(msg)
+        check.count("count", self.count, least=1)
         if not (math.isfinite(self.per) and self.per > 0):
             msg = f"per must be more than 0 seconds, not {self.per!r}"
             raise ValueError(msg)

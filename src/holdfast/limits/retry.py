@@ -4,6 +4,8 @@ import math
 import random
 from dataclasses import dataclass
 
+from holdfast._core import check
+
 __all__ = ("Retry",)
 
 
@@ -36,13 +38,7 @@ class Retry:
     jitter: bool = True
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.attempts, bool)
-            or not isinstance(self.attempts, int)
-            or self.attempts < 1
-        ):
-            msg = f"attempts must be a whole number of at least 1, not {self.attempts!r}"
-            raise ValueError(msg)
+        check.count("attempts", self.attempts, least=1)
         for name in ("wait", "wait_max"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):

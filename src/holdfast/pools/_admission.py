@@ -60,8 +60,7 @@ class Admission(Ledger):
             self.in_flight = in_flight = in_flight + 1
             counters = self.counters
             counters.submitted += 1
-            if in_flight > counters.peak_in_flight:
-                counters.peak_in_flight = in_flight
+            counters.peak_in_flight = max(counters.peak_in_flight, in_flight)
             return True
 
     def try_borrow(self) -> bool:
@@ -157,7 +156,7 @@ class Admission(Ledger):
                 self.counters.failed += 1
             return self._give_back()
 
-    def end(self, entry: Entry, ok: bool) -> Entry | None:  # noqa: FBT001 - on the path of every call
+    def end(self, entry: Entry, ok: bool) -> Entry | None:
         """End a running entry; returns who got its permit.
 
         From here on ``entry.abandoned`` is final: whether somebody still waits for the outcome.
@@ -337,8 +336,7 @@ class Admission(Ledger):
             self._accept_blocked()
 
     def _note_peak(self) -> None:
-        if self.in_flight > self.counters.peak_in_flight:
-            self.counters.peak_in_flight = self.in_flight
+        self.counters.peak_in_flight = max(self.counters.peak_in_flight, self.in_flight)
 
     def _recount(self) -> list[Callable[[], None]]:
         over = self.in_flight > self.ceiling

@@ -49,7 +49,7 @@ class AsyncCalls:
         return self._owner
 
     def options(
-        self, *, timeout: float | None | Unset = UNSET, queue_timeout: float | None | Unset = UNSET
+        self, *, timeout: float | Unset | None = UNSET, queue_timeout: float | Unset | None = UNSET
     ) -> "AsyncCalls":
         """Return a light view of this pool whose calls have other options.
 
@@ -97,7 +97,7 @@ class AsyncCalls:
 
     async def _run_until(
         self,
-        timeout: float,  # noqa: ASYNC109 - the deadline of the call, which asyncio.timeout would watch at ten times the cost
+        timeout: float,
         fn: Callable[..., Awaitable[R]],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],

@@ -32,13 +32,21 @@ class WorkerHost(Protocol):
     clock: Clock
     options: StreamOptions
     feed: Feed | None
-    fn: Callable[[Any], Any]
-    take: Callable[[], Any]
     next_index: int
     unborn: int
     stopping: bool
     pass_open: bool
     slice_end: float
+
+    @property
+    def fn(self) -> Callable[[Any], Any]:
+        """What is called for each item."""
+        ...
+
+    @property
+    def take(self) -> Callable[[], Any]:
+        """Where the next item comes from."""
+        ...
 
     def hire(self) -> None:
         """One more worker, if that is of use."""
@@ -73,7 +81,7 @@ class WorkerHost(Protocol):
         ...
 
 
-class _Stopped(Exception):  # noqa: N818 - a signal between two functions, never seen outside
+class _Stopped(Exception):
     """The worker was cancelled, not its item."""
 
 
@@ -101,7 +109,7 @@ class AsyncWorker:
         self.since = 0.0
         self.has_permit = True
 
-    async def work(self) -> None:  # noqa: C901, PLR0912, PLR0915 - the loop that every item pays for, kept in one frame
+    async def work(self) -> None:  # noqa: C901, PLR0911, PLR0912, PLR0915 - the loop that every item pays for, kept in one frame
         engine = self.engine
         engine.unborn -= 1
         window = engine.window
@@ -170,7 +178,7 @@ class AsyncWorker:
                 self.started = time
             began = time
             try:
-                value = await fn(item)
+                value: Any = await fn(item)
                 if timed:
                     self.started = None
                     if self.expired:
@@ -186,7 +194,7 @@ class AsyncWorker:
                     if plain:
                         engine.item_failed(index, failure)
                         return
-                    value = Outcome(index, item, None, failure, self.attempts, time - began)
+                    value = Outcome[Any](index, item, None, failure, self.attempts, time - began)
                     failure = None
                 elif not plain:
                     value = Outcome(index, item, value, None, self.attempts, time - began)

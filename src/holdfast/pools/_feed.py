@@ -16,7 +16,7 @@ from holdfast.pools._window import Window
 __all__ = ("Dry", "Feed")
 
 
-class Dry(Exception):  # noqa: N818 - a signal between two functions, never seen outside
+class Dry(Exception):
     """Nothing to take now; workers will be called."""
 
 

@@ -6,12 +6,15 @@ admission shares with the pool's workers.
 
 import threading
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from holdfast._core.clock import Clock
 from holdfast.errors import QueueFull, RateLimited, Rejected
 from holdfast.limits import RateGate
-from holdfast.pools._entry import Entry
 from holdfast.pools._stats import Counters, PoolStats, Tally
+
+if TYPE_CHECKING:
+    from holdfast.pools._entry import Entry
 
 __all__ = ("Ledger",)
 
@@ -48,7 +51,7 @@ class Ledger:
         self.gate = gate
         self.gate_opens_in = 0.0  # seconds, where the rate has denied the last claim
         self.in_flight = 0
-        self.abandoned = 0
+        self.abandoned: int = 0
         self.closed = False
         self.contended = False  # somebody waits for a permit that is out, or too many are out
         self.lock = threading.Lock()

@@ -37,7 +37,7 @@ class Options:
         check.seconds("queue_timeout", self.queue_timeout, zero=True)
 
     def with_(
-        self, timeout: float | None | Unset, queue_timeout: float | None | Unset
+        self, timeout: float | Unset | None, queue_timeout: float | Unset | None
     ) -> "Options":
         """Return a copy with what was given in place of what is here."""
         changed = self

@@ -1,19 +1,22 @@
 """What the two engines of a stream have in common: the input, the window, the end."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast._core import check
 from holdfast._core.clock import Clock
 from holdfast.limits import Retry
 from holdfast.pools._admission import Admission
-from holdfast.pools._bridge import Bridge
 from holdfast.pools._feed import Feed
 from holdfast.pools._window import Window
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from holdfast.pools._bridge import Bridge
 
 __all__ = ("SLICE", "StreamEngine", "StreamOptions")
 

@@ -5,21 +5,43 @@ goes to its caller exactly once: from the worker that ran it, or, when the calle
 first (``abandoned``), not at all; the admission's lock decides which.
 """
 
-import asyncio
 import threading
 from collections.abc import Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from holdfast._core.clock import Clock
 from holdfast._core.future import CallFuture
 from holdfast._core.loops import LoopState
 from holdfast.errors import Rejected
 from holdfast.pools._entry import WAITING, Entry
 
 if TYPE_CHECKING:
-    from holdfast.pools._thread_core import ThreadCore
+    import asyncio
 
 __all__ = ("LoopCall", "SubmittedCall", "ThreadCall")
+
+
+class CallHost(Protocol):
+    """What a call asks of its pool."""
+
+    clock: Clock
+
+    def now(self) -> float:
+        """Seconds on the pool's clock."""
+        ...
+
+    def ended(self, call: "ThreadCall", value: object, error: BaseException | None) -> Entry | None:
+        """The call has run; returns what its thread does next."""
+        ...
+
+    def withdraw(self, call: "ThreadCall") -> bool:
+        """Take the call back, if it has not started."""
+        ...
+
+    def check_deadline(self, call: "ThreadCall") -> None:
+        """A deadline of the call has passed."""
+        ...
 
 
 class LoopCall:
@@ -38,7 +60,7 @@ class LoopCall:
 
     def __init__(
         self,
-        core: "ThreadCore",
+        core: CallHost,
         mailbox: LoopState,
         future: "asyncio.Future[None]",
         context: Context,
@@ -104,7 +126,7 @@ class SubmittedCall(CallFuture[Any]):
 
     def __init__(
         self,
-        core: "ThreadCore",
+        core: CallHost,
         context: Context,
         fn: Callable[..., Any],
         args: tuple[Any, ...],
@@ -126,7 +148,7 @@ class SubmittedCall(CallFuture[Any]):
             value = self.context.run(self.fn, *self.args, **self.kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
             then = self.core.ended(self, None, error)
-            self = None  # type: ignore[assignment] # noqa: PLW0642 - break the cycle with the traceback
+            del self  # break the cycle with the traceback
             return then
         return self.core.ended(self, value, None)
 

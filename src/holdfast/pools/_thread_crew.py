@@ -18,7 +18,7 @@ second; a searcher clears ``_searching`` under the lock, and only when the line 
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from holdfast._core.clock import Clock
 from holdfast._core.latch import EventLatch, borrow_latch, closed_lock, give_back_latch
@@ -225,8 +225,9 @@ class ThreadCrew:
         if self._initializer is not None and not self._initialize(worker):
             return
         while (entry := self._arrive(worker)) is not None:
-            while entry is not None:
-                entry = entry.work()  # type: ignore[attr-defined] # every entry of this pool is Work
+            work: Entry | None = entry
+            while work is not None:
+                work = cast("Work", work).work()
 
     def _initialize(self, worker: _Worker) -> bool:
         assert self._initializer is not None  # noqa: S101 - asked by the caller

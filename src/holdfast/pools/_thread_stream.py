@@ -40,11 +40,14 @@ log = logging.getLogger("holdfast.pools")
 _QUICK: Final = frozenset(map(type, (iter([]), iter(()), iter(range(0)), iter(range(1 << 99)))))
 """Iterators that can be asked under the lock."""
 
+_OVER, _DONE, _SLOWLY = range(3)
+"""How a turn goes on: it ends, it has its next item, or it asks the input without the lock."""
+
 
 class ThreadStreamEngine(StreamEngine):
     """Runs one stream's items on the threads of a pool."""
 
-    __slots__ = ("_posted", "_pulling", "_quick", "_sweep_due", "core", "lock", "turns")
+    __slots__ = ("_left", "_posted", "_pulling", "_quick", "_sweep_due", "core", "lock", "turns")
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class ThreadStreamEngine(StreamEngine):
         self._posted: ThreadTurn | None = None
         self._pulling = False
         self._quick = False
+        self._left = False  # the consumer has gone
         self._sweep_due: float | None = None
 
     # ------------------------------------------------------------ begin
@@ -172,32 +176,33 @@ class ThreadStreamEngine(StreamEngine):
 
     def pull(self, turn: ThreadTurn) -> bool:
         """Hand the last item's outcome over and take the next one; False if the turn is over."""
-        go = slow = False
-        post = None
         with self.lock:
-            once = False
-            if turn.index >= 0:
-                turn.put()
-                once = self.admission.gate is not None  # each item has to be admitted by itself
-            if self.exhausted or self._pulling or (self.feed is None and self._no_room()):
+            how = self._how_to_pull(turn)
+            if how == _OVER:
                 self.turns.discard(turn)
-                return False
-            if once or (self.admission.contended and turn.time - turn.since >= SLICE):
-                self.turns.discard(turn)
-                post = self._new_turn()
-            elif self._quick:
-                if not self._pull_quickly(turn):
-                    return False
-                go = True
-                if self._posted is None and len(self.turns) < self.width:
-                    post = self._new_turn()
-            else:
-                self._pulling = True
-                slow = True
+            # By whom the input is asked next: by the turn that was posted for it, or by nobody yet.
+            post = None if how == _SLOWLY else self._new_turn()
         if post is not None:
             self._post(post)
-        if go or not slow:
-            return go
+        return self._pull_slowly(turn) if how == _SLOWLY else how == _DONE
+
+    def _how_to_pull(self, turn: ThreadTurn) -> int:
+        """Under the lock: hand over, and decide whether this turn goes on."""
+        once = False
+        if turn.index >= 0:
+            turn.put()
+            once = self.admission.gate is not None  # with a rate, each item is admitted by itself
+        if self.exhausted or self._pulling or (self.feed is None and self._no_room()):
+            return _OVER
+        if once or (self.admission.contended and turn.time - turn.since >= SLICE):
+            return _OVER
+        if self._quick:
+            return _DONE if self._pull_quickly(turn) else _OVER
+        self._pulling = True
+        return _SLOWLY
+
+    def _pull_slowly(self, turn: ThreadTurn) -> bool:
+        """Take from an input that may run anybody's code, for as long as it likes."""
         try:
             turn.item = self.take()
         except StopIteration:
@@ -209,32 +214,33 @@ class ThreadStreamEngine(StreamEngine):
             return self._pulled_nothing(turn, exhausted=True)
         with self.lock:
             self._pulling = False
-            if self.exhausted:  # the consumer has left while the input made this thread wait
+            if self._left or self.window.error is not None:
+                # The stream has ended while the input made this thread wait: nothing new starts.
                 self.turns.discard(turn)
                 return False
-            turn.index = self.next_index
-            turn.attempts = 1
-            turn.began = turn.started = turn.time
-            self.next_index += 1
-            if self.feed is None:
-                self.window.pulled = self.next_index
+            self._begin_item(turn)
             post = self._new_turn()
         if post is not None:
             self._post(post)
         return True
+
+    def _begin_item(self, turn: ThreadTurn) -> None:
+        """Under the lock: the item that was taken is the next in order."""
+        turn.index = self.next_index
+        turn.attempts = 1
+        turn.began = turn.started = turn.time
+        self.next_index += 1
+        if self.feed is None:
+            self.window.pulled = self.next_index
 
     def _pull_quickly(self, turn: ThreadTurn) -> bool:
         """Under the lock: take from an input that runs nobody's code and never waits."""
         try:
             turn.item = self.take()
         except StopIteration:
-            self.turns.discard(turn)
             self.exhausted = True
             return False
-        turn.index = index = self.next_index
-        turn.attempts = 1
-        turn.began = turn.started = turn.time
-        self.next_index = self.window.pulled = index + 1
+        self._begin_item(turn)
         return True
 
     def _pulled_nothing(self, turn: ThreadTurn, *, exhausted: bool) -> bool:
@@ -297,7 +303,7 @@ class ThreadStreamEngine(StreamEngine):
         self.window.failed += 1
         if self.window.outcomes:
             took = self.clock.now() - turn.began
-            outcome = Outcome(turn.index, turn.item, None, error, turn.attempts, took)
+            outcome = Outcome[Any](turn.index, turn.item, None, error, turn.attempts, took)
             self.window.put(turn.index, outcome)
         else:
             self.exhausted = True
@@ -341,7 +347,7 @@ class ThreadStreamEngine(StreamEngine):
     def close_soon(self) -> None:
         """Stop; from any thread, without waiting for anything."""
         with self.lock:
-            self.exhausted = True
+            self._left = self.exhausted = True
             for turn in tuple(self.turns):
                 if turn.index >= 0:
                     self._leave_behind(turn)

@@ -166,6 +166,6 @@ class ThreadTurn:
             self.attempts += 1
             try:
                 self.value = engine.fn(self.item)
-                return
+                return  # noqa: TRY300 - the shortest way out of the loop
             except BaseException as again:  # noqa: BLE001 - judged in the next round
                 error = again

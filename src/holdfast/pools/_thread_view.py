@@ -51,7 +51,7 @@ class ThreadCalls:
         return self._owner
 
     def options(
-        self, *, timeout: float | None | Unset = UNSET, queue_timeout: float | None | Unset = UNSET
+        self, *, timeout: float | Unset | None = UNSET, queue_timeout: float | Unset | None = UNSET
     ) -> "ThreadCalls":
         """Return a light view of this pool whose calls have other options.
 

@@ -12,7 +12,7 @@ from holdfast._core import clock
 from holdfast._core.wheel import Wheel
 from holdfast.pools._threads import start_thread
 
-__all__ = ("TIMER", "Timer", "Timed")
+__all__ = ("TIMER", "Timed", "Timer")
 
 _LINGER = 1.0
 

@@ -134,14 +134,14 @@ class AsyncPool(AsyncCalls):
         self._leave_bridge()
         return idle
 
-    async def aclose(self, timeout: float | None = 10.0) -> bool:  # noqa: ASYNC109 - part of close()'s promise
+    async def aclose(self, timeout: float | None = 10.0) -> bool:
         """Do the same as :meth:`close` without holding the loop."""
         self._core.admission.close(refuse_waiting=True)
         idle = await wait_idle_async(self._core.admission, timeout)
         self._leave_bridge()
         return idle
 
-    async def adrain(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - part of drain()'s promise
+    async def adrain(self, timeout: float | None = None) -> bool:
         """Do the same as :meth:`drain` without holding the loop."""
         self._core.admission.close(refuse_waiting=False)
         idle = await wait_idle_async(self._core.admission, timeout)

@@ -7,12 +7,14 @@ from asyncio.events import _get_running_loop  # None outside a loop, without an 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
 from holdfast._core.clock import Clock
 from holdfast._core.loops import LoopState, loop_state
-from holdfast._core.outcome import Outcome
 from holdfast.pools._window import Window
+
+if TYPE_CHECKING:
+    from holdfast._core.outcome import Outcome
 
 __all__ = ("Engine", "Stream", "StreamStats")
 

@@ -58,7 +58,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         1024
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the options of a pool, keyword-only, and the Executor's own
         self,
         max_workers: int,
         *,
@@ -133,7 +133,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
 
     # ------------------------------------------------------------ the end
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - Executor's signature
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Admit nothing any more and, with ``wait``, block until what was accepted has ended.
 
         The standard ``Executor.shutdown``: calls in the queue still run, unless
@@ -196,7 +196,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         self._core.admission.close(refuse_waiting=True)
         self._core.crew.stop()
 
-    def _finish(self, core: ThreadCore, idle: bool) -> bool:  # noqa: FBT001 - what the wait has found
+    def _finish(self, core: ThreadCore, idle: bool) -> bool:
         core.crew.stop()
         if idle:
             core.crew.join(self._abandoned_until())

@@ -106,10 +106,10 @@ class FakeClock:
 
 
 class _Wait:
-    __slots__ = ("expired", "latch", "over")
+    __slots__ = ("expired", "latch")
 
     def __init__(self, latch: Latch) -> None:
-        self.latch = latch
+        self.latch: Latch | None = latch  # None once the wait is over
         self.expired = False
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import gc
 import multiprocessing
-import os
 import threading
+from pathlib import Path
 
 from holdfast._core import clock
 from holdfast._core.latch import close_stock
@@ -19,9 +19,9 @@ def holdings() -> dict[str, str]:
     close_stock()
     held = {f"thread {thread.ident}": thread.name for thread in threading.enumerate()}
     held |= {f"child {child.pid}": child.name for child in multiprocessing.active_children()}
-    for fd in os.listdir("/dev/fd"):
+    for fd in Path("/dev/fd").iterdir():
         try:
-            held[f"descriptor {fd}"] = os.readlink(f"/dev/fd/{fd}")
+            held[f"descriptor {fd.name}"] = str(fd.readlink())
         except OSError:  # the one that listdir itself had open, or not a link on this system
             continue
     try:

@@ -248,9 +248,9 @@ def test_a_stop_text_ends_the_answer_before_it():
 
 def test_a_stop_text_beyond_max_tokens_is_not_met():
     """What is not said can't stop anything."""
-    said = ask(f"<context>{SEA}</context> What colour?", stop=("calm",), max_tokens=5)
+    said = ask(f"<context>{SEA}</context> How was the sea?", stop=("calm",), max_tokens=6)
 
-    assert (said.finish, said.stop) == ("length", None)
+    assert (said.text, said.finish, said.stop) == (SEA[:24], "length", None)
 
 
 def test_no_tokens_means_no_text():

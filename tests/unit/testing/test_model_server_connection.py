@@ -20,6 +20,7 @@ class Wire(asyncio.Transport):
         self.written = b""
         self.room = 1_000_000
         self.closing = False
+        self.half_closed = False
         self.reading = True
         self.connection.connection_made(self)
 
@@ -44,7 +45,10 @@ class Wire(asyncio.Transport):
         return self.closing
 
     def can_write_eof(self) -> bool:
-        return False
+        return True
+
+    def write_eof(self) -> None:
+        self.half_closed = True
 
     def close(self) -> None:
         self.closing = True
@@ -62,13 +66,14 @@ class Shop:
     def __init__(self) -> None:
         self.handler = self
         self.handled = 0
+        self.pause = 0.0
         self.inside: set[Connection] = set()
 
     def handle(self, request: Request) -> Reply:
         self.handled += 1
 
         def steps() -> Iterator[Step]:
-            yield 0.0, b"%d\n" % self.handled
+            yield self.pause, b"%d\n" % self.handled
 
         return Reply(200, steps(), request.head.keep_alive)
 
@@ -142,15 +147,49 @@ async def test_what_is_sent_ahead_is_bounded():
     assert wire.reading
 
 
-async def test_a_refusal_ends_the_conversation():
-    """Nothing after it is read."""
+async def test_a_request_that_comes_just_before_its_turn_does_not_get_past_a_full_transport():
+    """The next request's turn is in the next round; by then there may be no room any more."""
+    wire = Wire()
+    wire.room = 4
+
+    wire.connection.data_received(GET + GET[:5])
+    wire.connection.data_received(GET[5:] + GET * 3)
+    await rounds(5)
+
+    assert wire.written == b"1\n2\n"
+
+
+async def test_a_client_that_is_held_back_stays_so_while_the_transport_is_full():
+    """The end of an answer is no reason to read on; room to write is."""
+    wire = Wire()
+    wire.connection._house.pause = 0.001
+    wire.room = 1
+    wire.connection.data_received(GET)
+    while wire.reading:
+        wire.connection.data_received(GET * 10)
+
+    while not wire.written:
+        await asyncio.sleep(0.001)
+    await rounds(5)
+    while_full = wire.reading
+    wire.make_room()
+
+    assert (while_full, wire.reading) == (False, True)
+    wire.connection.connection_lost(None)
+
+
+async def test_a_refusal_ends_the_conversation_but_not_at_once():
+    """Nothing after it is read; closing with unread data would take the refusal from the client."""
     wire = Wire()
 
     wire.connection.data_received(b"RUBBISH\r\n\r\n" + GET)
     wire.connection.data_received(GET)
     await rounds(5)
+    lingering = (wire.half_closed, wire.closing)
+    wire.connection.expire()
 
     assert wire.written == b"refused\n"
+    assert (lingering, wire.closing) == ((True, False), True)
 
 
 async def test_a_lost_connection_is_forgotten():

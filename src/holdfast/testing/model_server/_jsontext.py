@@ -1,11 +1,11 @@
 """JSON with types: what a request may hold, and one way to read and to write it."""
 
 import json
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 __all__ = ("Json", "JsonObject", "read", "write")
 
-Json: TypeAlias = Union[dict[str, "Json"], list["Json"], str, int, float, bool, None]  # noqa: UP007 - a text has no |
+Json: TypeAlias = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 JsonObject: TypeAlias = dict[str, Json]
 
 
