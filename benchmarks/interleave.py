@@ -5,12 +5,13 @@ take turns, and the alternation keeps one from always running first.
 """
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from benchmarks.claim import Case, Claim
 from benchmarks.memory import available_bytes
@@ -22,9 +23,7 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_S = 150.0
-"""After which a process ends itself, and shows where it was."""
-GRACE_S = 15.0
-"""After which it is ended, if it could not do that."""
+"""After which a process is ended, and shows where it was."""
 
 
 @dataclass(slots=True)
@@ -97,28 +96,37 @@ def _add_sample(result: CaseResult, claim: Claim, name: str, round_: int, place:
         "warm_n": min(case.warm_n, result.n),
         "watch_loop": case.watch_loop,
         "one_core": case.one_core,
-        "longest_s": LONGEST_S,
     }
-    try:
-        ended = subprocess.run(  # noqa: S603 - our own interpreter and our own module
-            [sys.executable, "-m", "benchmarks.child", json.dumps(request)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S + GRACE_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        result.failures[name] = f"still ran {GRACE_S:g} s after it should have ended itself"
+    status, answer, complaint = _run_child(request)
+    if status != 0:
+        result.failures[name] = f"exit {status}: {complaint.strip() or 'no message'}"
         return
-    if ended.returncode != 0:
-        result.failures[name] = f"exit {ended.returncode}: {ended.stderr.strip() or 'no message'}"
-        return
-    reply = json.loads(ended.stdout)
+    reply = json.loads(answer)
     if "missing" in reply:
         result.missing[name] = reply["missing"]
         return
     repeats = reply["repeats"]
     sample = Sample(round_, place, result.n, repeats, digest(repeats, result.n))
     result.samples.setdefault(name, []).append(sample)
+
+
+def _run_child(request: dict[str, Any]) -> tuple[int, str, str]:
+    """Run one process to its end: its status, its answer, its complaints."""
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
+        [sys.executable, "-m", "benchmarks.child", json.dumps(request)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        try:
+            answer, complaint = child.communicate(timeout=LONGEST_S)
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGABRT)
+            answer, complaint = child.communicate()
+            complaint = f"still ran after {LONGEST_S:g} s\n{complaint}"
+        except BaseException:
+            child.kill()
+            raise
+    return child.returncode, answer, complaint

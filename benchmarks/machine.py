@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import holdfast
 from benchmarks.memory import available_bytes
 from benchmarks.peers import versions
 
@@ -68,14 +69,21 @@ def _cpu_model() -> str:
 
 
 def _commit() -> str:
+    """Of the package that is measured, with a word if its files have changed since."""
+    package = Path(holdfast.__file__).parent
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return "commit unknown"
+    changed = _git(package, "status", "--porcelain", "--", ".")
+    commit = _git(package, "rev-parse", "--short", "HEAD")
+    return f"{commit}, changed" if changed else f"{commit}"
+
+
+def _git(folder: Path, *command: str) -> str | None:
+    """What git says; None if it is not there or complains."""
     git = shutil.which("git")
     if git is None:
-        return "commit unknown"
-    ended = subprocess.run(  # noqa: S603 - a fixed command
-        [git, "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
+        return None
+    ended = subprocess.run(  # noqa: S603 - fixed commands
+        [git, *command], cwd=folder, capture_output=True, text=True, check=False
     )
-    return ended.stdout.strip() or "commit unknown"
+    return ended.stdout.strip() if ended.returncode == 0 else None

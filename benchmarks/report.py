@@ -54,7 +54,7 @@ def case_lines(result: CaseResult) -> list[str]:
     lines.append("")
     lines += [f"- {name}: {why}" for name, why in result.missing.items()]
     for name, why in result.failures.items():
-        lines += [f"{name} failed:", "", *(f"    {line}" for line in why.splitlines())]
+        lines += [f"{name} failed:", "", *(f"    {line}" for line in why.splitlines()), ""]
     return lines if not lines[-1] else [*lines, ""]
 
 

@@ -9,11 +9,10 @@ __all__ = ("callable_", "choice", "count", "seconds")
 
 def count(name: str, value: object, *, least: int = 0) -> int:
     """Return ``value`` if it is a whole number of at least ``least``."""
+    msg = f"{name} must be a whole number of at least {least}, not {value!r}"
     if isinstance(value, bool) or not isinstance(value, int):
-        msg = f"{name} must be a whole number, not {value!r}"
         raise TypeError(msg)
     if value < least:
-        msg = f"{name} must be at least {least}, not {value}"
         raise ValueError(msg)
     return value
 

@@ -54,8 +54,8 @@ class SystemClock:
         return latch.acquire(timeout=min(timeout, _LONGEST_WAIT))
 
 
-# threading.TIMEOUT_MAX without the import; a century is "as long as it takes".
-_LONGEST_WAIT = 4_000_000.0
+# What poll() can express in milliseconds: 23 days are "as long as it takes".
+_LONGEST_WAIT = 2_000_000.0
 
 _current: Clock = SystemClock()
 

@@ -13,7 +13,7 @@ enters itself first and looks at the state second. One of them sees the other.
 
 import threading
 from collections.abc import Generator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures._base import (  # the states that futures.wait() and as_completed() compare with
     CANCELLED_AND_NOTIFIED,
     FINISHED,
@@ -63,18 +63,38 @@ class CallFuture(Future[R], Generic[R]):
     # ------------------------------------------------------------ for whoever runs the call
 
     def settle(self, value: R | None, error: BaseException | None) -> None:
-        """Set the outcome, once."""
-        self._result = value
-        self._exception = error
-        self._state = FINISHED
-        if self._parked is not None or self._lazy_condition is not None:
-            self._announce()
+        """Set the outcome; the first one counts, what comes later is ignored."""
+        if self._claim():
+            self._result = value
+            self._exception = error
+            self._state = FINISHED
+            if self._parked is not None or self._lazy_condition is not None:
+                self._announce()
 
     def settle_cancelled(self) -> None:
-        """Mark the call as cancelled before it started, once."""
-        self._state = CANCELLED_AND_NOTIFIED
-        if self._parked is not None or self._lazy_condition is not None:
-            self._announce()
+        """Mark the call as cancelled, unless it has an outcome."""
+        if self._claim():
+            self._state = CANCELLED_AND_NOTIFIED
+            if self._parked is not None or self._lazy_condition is not None:
+                self._announce()
+
+    def _claim(self) -> bool:
+        mine = object()
+        return self.__dict__.setdefault("_settled_by", mine) is mine  # atomic, without a lock
+
+    def set_result(self, result: R) -> None:
+        """Set the outcome, as the standard class does."""
+        if self.done():
+            msg = f"{self._state}: {self!r}"
+            raise InvalidStateError(msg)
+        self.settle(result, None)
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """Set the outcome, as the standard class does."""
+        if self.done():
+            msg = f"{self._state}: {self!r}"
+            raise InvalidStateError(msg)
+        self.settle(None, exception)
 
     def mark_running(self) -> None:
         """Show the call as running."""
@@ -164,6 +184,7 @@ class CallFuture(Future[R], Generic[R]):
             parked.remove(waiter)
             if latch is not None:
                 give_back_latch(latch, broken_off=not in_time)
+            del waiter, latch  # an error that is kept must not keep a descriptor
         if not in_time and self._state not in _SETTLED:
             raise TimeoutError
         if self._state == CANCELLED_AND_NOTIFIED:

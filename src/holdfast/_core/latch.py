@@ -29,6 +29,7 @@ class EventLatch:
     __slots__ = ("_fd", "_poll")
 
     def __init__(self) -> None:
+        self._fd = -1
         self._fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._poll: select.poll | None = None
 
@@ -49,7 +50,8 @@ class EventLatch:
         os.eventfd_write(self._fd, 1)
 
     def __del__(self) -> None:
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 _stock: list[EventLatch] = []

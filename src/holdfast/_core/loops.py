@@ -78,6 +78,7 @@ class LoopState:
         "_loop",
         "_release_fd",
         "_timer",
+        "_timer_at",
         "_wake_fd",
         "_wheel",
     )
@@ -90,6 +91,7 @@ class LoopState:
         self._deferred: list[Deferred] = []
         self._wheel: Wheel[Due] = Wheel()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._wake_fd = -1
         self._closer: AsyncGenerator[None] | None = None
         if hasattr(os, "eventfd"):
@@ -108,37 +110,41 @@ class LoopState:
         May be called from any thread. Costs one append, and one wake-up for a whole burst.
         """
         self._letters.append(letter)
-        return self._armed or self._post_first(letter)
+        if not self._armed:
+            return self._post_first(letter)
+        loop = self._loop()
+        return (loop is not None and not loop.is_closed()) or self._take_back(letter)
 
     def _post_first(self, letter: Letter) -> bool:
         with self._lock:
             # Held across the wake-up, so that the descriptor can't be closed and reused under it.
-            if self._armed:
+            if self._armed or self._wake():
                 return True
-            if self._wake():
-                return True
-        try:
-            self._letters.remove(letter)
-        except ValueError:  # delivered all the same, by a wake-up that came in between
-            return True
-        return False
+        return self._take_back(letter)
 
     def _wake(self) -> bool:
+        loop = self._loop()
+        if loop is None or loop.is_closed():
+            return False
         if self._wake_fd >= 0:
             # Set before the write, because the loop may run before the write returns.
             self._armed = True
             os.eventfd_write(self._wake_fd, 1)
             return True
-        loop = self._loop()
-        if loop is None or loop.is_closed():
-            return False
-        self._armed = True
         try:
             loop.call_soon_threadsafe(self._deliver)
         except RuntimeError:  # closed since
-            self._armed = False
             return False
+        self._armed = True  # the delivery that clears it waits for our lock
         return True
+
+    def _take_back(self, letter: Letter) -> bool:
+        """The loop is closed: whether the letter was delivered all the same, just before."""
+        try:
+            self._letters.remove(letter)
+        except ValueError:
+            return True
+        return False
 
     def _on_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -146,7 +152,11 @@ class LoopState:
         self._deliver()
 
     def _deliver(self) -> None:
-        self._armed = False
+        if self._wake_fd >= 0:
+            self._armed = False
+        else:
+            with self._lock:
+                self._armed = False
         letters = self._letters
         for _ in range(len(letters)):
             try:
@@ -179,12 +189,15 @@ class LoopState:
         loop = self._loop()
         assert loop is not None  # noqa: S101 - it is running this very call
         when = self._wheel.add(entry, loop.time(), delay)
-        if self._timer is None:
-            self._timer = loop.call_at(when, self._tick)
-        elif when < self._timer.when():
-            self._timer.cancel()
-            self._timer = loop.call_at(when, self._tick)
+        if self._timer is None or when < self._timer_at:
+            self._set_timer(loop, when)
         return when
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(when, self._tick)
+        self._timer_at = when
 
     def unwatch(self, entry: Due, when: float) -> None:
         """Forget ``entry``. The timer may fire once in vain; it is never moved for one entry."""
@@ -198,8 +211,9 @@ class LoopState:
         for entry in self._wheel.pop_due(loop.time()):
             entry.expire()
         due = self._wheel.next_due()
-        if due is not None and self._timer is None:
-            self._timer = loop.call_at(due, self._tick)
+        # What expired may have set the timer for something of its own, later than this.
+        if due is not None and (self._timer is None or due < self._timer_at):
+            self._set_timer(loop, due)
 
     # ------------------------------------------------------------ the end
 

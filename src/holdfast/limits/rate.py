@@ -39,9 +39,8 @@ class Rate:
         if not (math.isfinite(self.per) and self.per > 0):
             msg = f"per must be more than 0 seconds, not {self.per!r}"
             raise ValueError(msg)
-        if self.burst is not None and self.burst < 1:
-            msg = f"burst must be at least 1, not {self.burst!r}"
-            raise ValueError(msg)
+        if self.burst is not None:
+            check.count("burst", self.burst, least=1)
 
     @property
     def interval(self) -> float:

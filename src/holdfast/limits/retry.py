@@ -39,6 +39,11 @@ class Retry:
 
     def __post_init__(self) -> None:
         check.count("attempts", self.attempts, least=1)
+        try:
+            issubclass(Exception, self.on)
+        except TypeError:
+            msg = f"on must be a tuple of exception types, not {self.on!r}"
+            raise TypeError(msg) from None
         for name in ("wait", "wait_max"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):

@@ -31,7 +31,7 @@ from holdfast._core.latch import closed_lock
 from holdfast._core.loops import LoopState, loop_state
 from holdfast.errors import PoolClosed, Rejected
 from holdfast.pools._async_core import AsyncCore
-from holdfast.pools._async_worker import AsyncWorker
+from holdfast.pools._async_worker import AsyncWorker, WorkerHost
 from holdfast.pools._bridge import Bridge
 from holdfast.pools._entry import WAITING
 from holdfast.pools._stream_engine import SLICE, StreamEngine, StreamOptions
@@ -210,7 +210,7 @@ class AsyncStreamEngine(StreamEngine):
 
     def _start_worker(self) -> None:
         assert self._loop is not None  # noqa: S101 - set before anything is hired
-        worker = AsyncWorker(self)
+        worker = AsyncWorker(cast("WorkerHost", self))  # pyright binds the callables it holds
         self._workers.add(worker)
         self.unborn += 1
         # The class, not loop.create_task: an eager factory would nest a worker in its hirer.

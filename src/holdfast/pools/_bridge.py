@@ -6,6 +6,7 @@ one. All changes of that happen under one lock.
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -89,8 +90,12 @@ class Bridge:
             loop.close()
 
 
-def after_fork() -> None:
+def _after_fork() -> None:
     """The thread stayed with the parent."""
     global _current, _lock  # noqa: PLW0603 - see Bridge.borrow
     _lock = threading.Lock()
     _current = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -112,7 +112,7 @@ class Ledger:
             raise self._refusal(
                 QueueFull,
                 f"all {self.ceiling} permits are held by abandoned calls that do not end; "
-                "find what they wait for (pool.abandoned_calls() shows their stacks)",
+                "find what they wait for, with py-spy or faulthandler",
             )
 
     def _check_rate(self, gate: RateGate) -> None:

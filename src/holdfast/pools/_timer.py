@@ -5,6 +5,7 @@ when nothing has been watched for a second. ``watch`` starts the thread or wakes
 now the earliest; all under one lock, so the thread can't end with an entry left behind.
 """
 
+import os
 import threading
 from typing import Protocol
 
@@ -107,3 +108,6 @@ class Timer:
 
 
 TIMER = Timer()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=TIMER.after_fork)

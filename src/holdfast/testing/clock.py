@@ -1,14 +1,15 @@
 """A clock that moves only when it is told to, and an event loop that lives by it."""
 
 import asyncio
-import contextlib
-import heapq
-import itertools
 import selectors
 import threading
+from typing import TYPE_CHECKING
 
 from holdfast._core import clock
 from holdfast._core.clock import Latch
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 __all__ = ("FakeClock",)
 
@@ -32,10 +33,9 @@ class FakeClock:
     def __init__(self, start: float = 1000.0) -> None:
         self._now = start
         self._lock = threading.Lock()
-        self._waits: list[tuple[float, int, _Wait]] = []
-        self._order = itertools.count()
+        self._waiting: dict[int, float] = {}
         self._changed = threading.Condition(self._lock)
-        self._use: contextlib.AbstractContextManager[object] | None = None
+        self._use: AbstractContextManager[object] | None = None
 
     def __enter__(self) -> "FakeClock":
         self._use = clock.use(self)
@@ -62,29 +62,28 @@ class FakeClock:
         """Wait for ``latch``; False once the time has been advanced by ``timeout`` seconds."""
         if timeout is None:
             return latch.acquire()
-        wait = _Wait(latch)
+        if timeout <= 0:
+            return latch.acquire(blocking=False)
         with self._changed:
-            if timeout <= 0:
-                return latch.acquire(blocking=False)
-            heapq.heappush(self._waits, (self._now + timeout, next(self._order), wait))
+            until = self._now + timeout
+            self._waiting[id(latch)] = until
             self._changed.notify_all()
-        latch.acquire()
-        with self._lock:
-            wait.latch = None
-            return not wait.expired
+        try:
+            # Looks again every real millisecond: whoever releases the latch may do so at any time.
+            while not latch.acquire(timeout=0.001):
+                if self._now >= until:
+                    return False
+            return True
+        finally:
+            with self._lock:
+                self._waiting.pop(id(latch), None)
 
     # ------------------------------------------------------------ for the test
 
     def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass, and wake whoever waited for a moment in between."""
+        """Let ``seconds`` pass; whoever waited for a moment in between wakes up."""
         with self._lock:
             self._now += seconds
-            while self._waits and self._waits[0][0] <= self._now:
-                _, _, wait = heapq.heappop(self._waits)
-                if wait.latch is not None:
-                    wait.expired = True
-                    with contextlib.suppress(RuntimeError):  # woken by somebody in this very moment
-                        wait.latch.release()
 
     def wait_for_waiters(self, count: int, real_timeout: float = 10.0) -> None:
         """Block until ``count`` threads wait for time to pass, so that an advance reaches them.
@@ -93,24 +92,16 @@ class FakeClock:
             TimeoutError: They did not come within ``real_timeout`` real seconds.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: self._waiting() >= count, real_timeout):
-                msg = f"{self._waiting()} of {count} threads wait on the clock"
+            if not self._changed.wait_for(lambda: self._waiters() >= count, real_timeout):
+                msg = f"{self._waiters()} of {count} threads wait on the clock"
                 raise TimeoutError(msg)
 
-    def _waiting(self) -> int:
-        return sum(wait.latch is not None and not wait.expired for _, _, wait in self._waits)
+    def _waiters(self) -> int:
+        return sum(until > self._now for until in self._waiting.values())
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return an event loop whose time is this clock's; use it as asyncio's ``loop_factory``."""
         return _FakeTimeLoop(self)
-
-
-class _Wait:
-    __slots__ = ("expired", "latch")
-
-    def __init__(self, latch: Latch) -> None:
-        self.latch: Latch | None = latch  # None once the wait is over
-        self.expired = False
 
 
 class _JumpingSelector(selectors.DefaultSelector):

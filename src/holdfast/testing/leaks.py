@@ -28,7 +28,8 @@ def holdings() -> dict[str, str]:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return held
-    return held | {f"task {id(task)}": repr(task) for task in asyncio.all_tasks(loop)}
+    others = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    return held | {f"task {id(task)}": repr(task) for task in others}
 
 
 def assert_no_leaks(before: dict[str, str], *, patience: float = 5.0) -> None:

@@ -19,9 +19,15 @@ def tiny_switches():
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def runner(request):
-    """Give an ``asyncio.Runner`` for each kind of loop that holdfast promises to work on."""
-    with asyncio.Runner(loop_factory=request.param) as made:
+def new_loop(request):
+    """Give what makes a loop, for each kind of loop that holdfast promises to work on."""
+    return request.param
+
+
+@pytest.fixture
+def runner(new_loop):
+    """Give an ``asyncio.Runner`` for each kind of loop."""
+    with asyncio.Runner(loop_factory=new_loop) as made:
         yield made
 
 
@@ -48,3 +54,10 @@ def count_eventfds():
         return found
 
     return count
+
+
+@pytest.fixture(scope="session", autouse=True)
+def uvloop_is_warm():
+    """Let libuv open what it keeps for the life of the process, before anybody counts."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as made:
+        made.run(asyncio.sleep(0))

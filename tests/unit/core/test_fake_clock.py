@@ -149,16 +149,16 @@ def test_a_pool_takes_a_call_just_after_its_idle_worker_timed_out():
     with FakeClock() as fake:
         pool = ThreadPool(1, idle_timeout=10)
         try:
-            pool.submit(int).result()
-            fake.wait_for_waiters(1)
-            fake.advance(10)
-            future = pool.submit(pow, 2, 5)
-            done, _ = concurrent.futures.wait([future], timeout=5)  # in real seconds
+            for n in range(20):
+                pool.submit(int).result()
+                fake.wait_for_waiters(1)
+                fake.advance(10)
+                future = pool.submit(pow, 2, n)
+                done, _ = concurrent.futures.wait([future], timeout=5)  # in real seconds
+                assert done == {future}
+                assert future.result() == 2**n
         finally:
             pool.close(0)
-
-        assert done == {future}
-        assert future.result() == 32
 
 
 # ---------------------------------------------------------------- loops

@@ -198,12 +198,9 @@ def test_posting_after_the_loop_has_ended_is_refused(runner):
 
 
 @pytest.mark.usefixtures("wake_up")
-@pytest.mark.parametrize("new_loop", ["asyncio", "uvloop"])
 def test_posting_after_a_bare_close_is_refused(new_loop):
     """A loop that was closed without shutting down its generators is closed all the same."""
-    import uvloop
-
-    loop = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}[new_loop]()
+    loop = new_loop()
     letter = _Letter()
     state = loop.run_until_complete(_state())
     loop.close()
@@ -336,17 +333,17 @@ def test_letters_posted_while_loops_end_are_delivered_or_refused():
 
 
 @needs_eventfd
-def test_the_descriptor_is_closed_when_the_loop_ends(runner, count_eventfds):
+def test_the_descriptor_is_closed_when_the_loop_ends(new_loop, count_eventfds):
     """``asyncio.run`` leaves none behind, on either kind of loop."""
-    before = count_eventfds()  # the runner makes its loop when it first runs
-    runner.run(asyncio.sleep(0))
-    without = count_eventfds()
-    runner.run(_state())
-    during = count_eventfds()
+    before = count_eventfds()
 
-    runner.close()
+    with asyncio.Runner(loop_factory=new_loop) as made:
+        made.run(asyncio.sleep(0))
+        of_the_loop_itself = count_eventfds()
+        made.run(_state())
+        during = count_eventfds()
 
-    assert during == without + 1
+    assert during == of_the_loop_itself + 1
     assert count_eventfds() == before
 
 

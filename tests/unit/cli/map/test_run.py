@@ -472,6 +472,15 @@ def test_standard_error_gets_one_line_when_all_is_well(run, basics):
     assert ran.err.startswith("holdfast map: 3 done, 0 failed in ")
 
 
+@pytest.mark.parametrize("function", ["double", "double_later"])
+def test_a_rate_lets_everything_through_in_the_end(run, basics, function):
+    """More items than may start at once."""
+    ran = run(basics(function), range(45), "--rate", "40/s")
+
+    assert ran.code == 0
+    assert len(ran.lines) == 45
+
+
 def test_the_rate_holds_back_what_could_start(run, agent):
     """One start in three seconds: the others still wait when the run is stopped."""
     stops = agent(
