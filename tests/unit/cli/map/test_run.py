@@ -475,10 +475,10 @@ def test_standard_error_gets_one_line_when_all_is_well(run, basics):
 @pytest.mark.parametrize("function", ["double", "double_later"])
 def test_a_rate_lets_everything_through_in_the_end(run, basics, function):
     """More items than may start at once."""
-    ran = run(basics(function), range(45), "--rate", "40/s")
+    ran = run(basics(function), range(100), "--rate", "60/s")
 
     assert ran.code == 0
-    assert len(ran.lines) == 45
+    assert len(ran.lines) == 100
 
 
 def test_the_rate_holds_back_what_could_start(run, agent):
