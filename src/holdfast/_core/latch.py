@@ -18,7 +18,7 @@ from typing import Final
 
 from holdfast._core.clock import Latch
 
-__all__ = ("EventLatch", "borrow_latch", "close_stock", "give_back_latch")
+__all__ = ("EventLatch", "borrow_latch", "close_stock", "closed_lock", "give_back_latch")
 
 _STOCK: Final = 8
 

@@ -157,6 +157,8 @@ def is_async(fn: Callable[..., object]) -> bool:
     """Whether calling ``fn`` makes a coroutine: seen through partials, methods and callable objects."""
     while isinstance(fn, functools.partial):
         fn = fn.func
+    if inspect.isclass(fn):
+        return False  # calling it makes an instance, however that is called
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(
         getattr(fn, "__call__", None)  # noqa: B004 - its kind is asked for, not whether there is one
     )

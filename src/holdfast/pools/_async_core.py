@@ -153,6 +153,8 @@ class AsyncCore:
     def give_back(self) -> None:
         """Give a borrowed permit back, to whoever is next."""
         self.pass_on(self.admission.give_back())
+        if self.admission.gate is not None:
+            self._arm_gate()
 
     def pump(self) -> None:
         """Hand out whatever permits are free."""

@@ -22,6 +22,7 @@ Assumes: everything but ``close_soon`` and ``resume`` runs on the engine's loop.
 """
 
 import asyncio
+import contextlib
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from collections.abc import AsyncIterable, Callable, Iterable
 from contextvars import copy_context
@@ -359,6 +360,14 @@ class AsyncStreamEngine(StreamEngine):
             self._stop()
         else:
             self.mailbox.post(_Call(self._stop))
+
+    def let_go(self) -> None:
+        """Stop, from the consumer's ``__del__``: without taking any lock, in the loop's next pass."""
+        if self._loop is None:
+            self.exhausted = True  # it never began
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop has closed, and cancelled everything
+                self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         self.stopping = True

@@ -13,9 +13,9 @@ from typing import Any
 
 from holdfast.pools._threads import start_thread
 
-__all__ = ("Bridge",)
+__all__ = ("BRIDGE_LOCK", "Bridge")
 
-_lock = threading.Lock()
+BRIDGE_LOCK = threading.Lock()
 _current: "Bridge | None" = None
 
 
@@ -39,7 +39,7 @@ class Bridge:
             RuntimeError: The system refused the thread.
         """
         global _current  # noqa: PLW0603 - the one bridge of the process
-        with _lock:
+        with BRIDGE_LOCK:
             if _current is None:
                 _current = Bridge()
             _current._borrowers += 1
@@ -48,7 +48,7 @@ class Bridge:
     def give_back(self) -> None:
         """Return one borrowing; from any thread, the bridge's own included."""
         global _current  # noqa: PLW0603 - see borrow
-        with _lock:
+        with BRIDGE_LOCK:
             self._borrowers -= 1
             if self._borrowers or _current is not self:
                 return
@@ -57,7 +57,7 @@ class Bridge:
 
     def join_if_over(self) -> None:
         """Wait for the thread to end, if nobody borrows it any more."""
-        with _lock:
+        with BRIDGE_LOCK:
             over = _current is not self
         if over and threading.current_thread() is not self._thread:
             self._thread.join()
@@ -91,9 +91,9 @@ class Bridge:
 
 
 def _after_fork() -> None:
-    """The thread stayed with the parent."""
-    global _current, _lock  # noqa: PLW0603 - see Bridge.borrow
-    _lock = threading.Lock()
+    """The thread stayed with the parent, and perhaps a thread that held the lock."""
+    global _current, BRIDGE_LOCK  # noqa: PLW0603 - see Bridge.borrow
+    BRIDGE_LOCK = threading.Lock()
     _current = None
 
 

@@ -200,6 +200,11 @@ class ThreadCore:
             elif self.admission.withdraw(entry):
                 entry.refuse(self.admission.refusal(PoolClosed, "it was shut down"))
 
+    def let_go(self) -> None:
+        """The pool was forgotten: what was accepted still runs, then the threads end."""
+        self.admission.close(refuse_waiting=False)
+        self.crew.stop()
+
     def report_survivors(self) -> bool:
         """Log what still runs; whether nothing does."""
         left = self.admission.in_flight

@@ -25,12 +25,13 @@ from typing import Any, Final
 
 from holdfast._core.outcome import Outcome
 from holdfast.errors import CallTimeout, PoolClosed, Rejected
-from holdfast.pools._bridge import Bridge
+from holdfast.pools._bridge import BRIDGE_LOCK, Bridge
 from holdfast.pools._entry import Entry
 from holdfast.pools._feed import Dry
 from holdfast.pools._stream_engine import SLICE, StreamEngine, StreamOptions
 from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_turn import ThreadTurn
+from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 
 __all__ = ("ThreadStreamEngine",)
@@ -352,6 +353,11 @@ class ThreadStreamEngine(StreamEngine):
                 if turn.index >= 0:
                     self._leave_behind(turn)
         self._check_end()
+
+    def let_go(self) -> None:
+        """Stop, from the consumer's ``__del__``."""
+        self._left = self.exhausted = True
+        finalize(self.close_soon, self.lock, self.admission.lock, TIMER.lock, BRIDGE_LOCK)
 
     async def wait_closed(self) -> None:
         """Wait for the pulling task, if there is one; blocking calls are not waited for."""

@@ -1,9 +1,11 @@
 """The one place that starts threads."""
 
+import _thread
+import contextlib
 import threading
 from collections.abc import Callable
 
-__all__ = ("start_thread",)
+__all__ = ("finalize", "start_thread")
 
 
 def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
@@ -19,3 +21,21 @@ def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=target, name=name, daemon=True)
     thread.start()
     return thread
+
+
+def finalize(fn: Callable[[], None], *locks: threading.Lock) -> None:
+    """Run ``fn``, which takes ``locks``, from a ``__del__``.
+
+    The collector may run a ``__del__`` in any thread between any two instructions, also while that
+    very thread holds one of the locks; to wait for it then would be for ever. A lock that can be had
+    at once is not held by this thread, and may be waited for. Otherwise ``fn`` runs on a bare thread.
+    """
+    for lock in locks:
+        if not lock.acquire(blocking=False):
+            with contextlib.suppress(
+                RuntimeError
+            ):  # no thread to be had: the process has other worries
+                _thread.start_new_thread(fn, ())
+            return
+        lock.release()
+    fn()

@@ -30,7 +30,7 @@ class Timer:
     """Calls ``expire`` of what it watches, late by at most 1/32 of the delay plus 1 ms, never early."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._reset()
 
     def _reset(self) -> None:
@@ -48,7 +48,7 @@ class Timer:
         Raises:
             RuntimeError: The system refused the thread; nothing is watched.
         """
-        with self._lock:
+        with self.lock:
             when = self._wheel.add(entry, clock.now(), delay)
             if self._thread is None:
                 self._ending = False
@@ -63,12 +63,12 @@ class Timer:
 
     def unwatch(self, entry: Timed, when: float) -> None:
         """Forget ``entry``; does nothing if it has expired."""
-        with self._lock:
+        with self.lock:
             self._wheel.discard(entry, when)
 
     def settle(self) -> None:
         """End the thread now if it watches nothing; for tests and for the end of the process."""
-        with self._lock:
+        with self.lock:
             thread = self._thread
             if thread is None or self._wheel:
                 return
@@ -78,7 +78,7 @@ class Timer:
 
     def after_fork(self) -> None:
         """Start clean in a child: the thread stayed with the parent, and so did what it watched."""
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._reset()
 
     def _wake(self) -> None:
@@ -88,7 +88,7 @@ class Timer:
 
     def _run(self) -> None:
         while True:
-            with self._lock:
+            with self.lock:
                 now = clock.now()
                 due = self._wheel.pop_due(now)
                 next_due = self._wheel.next_due()
@@ -98,9 +98,9 @@ class Timer:
             if due:
                 continue
             if clock.current().acquire(self._waker, max(0.0, self._wakes_at - now)):
-                with self._lock:
+                with self.lock:
                     self._woken = False
-            with self._lock:
+            with self.lock:
                 idle = clock.now() >= self._wakes_at or self._ending
                 if next_due is None and idle and not self._wheel:
                     self._thread = None

@@ -11,10 +11,11 @@ from holdfast.limits import Rate
 from holdfast.pools._admission import Admission
 from holdfast.pools._async_core import AsyncCore
 from holdfast.pools._async_view import AsyncCalls
-from holdfast.pools._bridge import Bridge
+from holdfast.pools._bridge import BRIDGE_LOCK, Bridge
 from holdfast.pools._drain import wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
 from holdfast.pools._options import Options
+from holdfast.pools._threads import finalize
 
 __all__ = ("AsyncPool",)
 
@@ -187,8 +188,6 @@ class AsyncPool(AsyncCalls):
             await self.aclose(None)
 
     def __del__(self) -> None:
-        if getattr(self, "_bridge", None) is not None:
-            self._core.admission.close(refuse_waiting=True)
-            bridge, self._bridge = self._bridge, None
-            if bridge is not None:
-                bridge.give_back()
+        bridge = getattr(self, "_bridge", None)
+        if bridge is not None:
+            finalize(bridge.give_back, BRIDGE_LOCK)

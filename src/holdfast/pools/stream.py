@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import threading
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 
 from holdfast._core.clock import Clock
+from holdfast._core.latch import closed_lock
 from holdfast._core.loops import LoopState, loop_state
 from holdfast.pools._window import Window
 
@@ -52,6 +52,10 @@ class Engine(Protocol):
 
     def close_soon(self) -> None:
         """Stop pulling, cancel what can be cancelled, close the source; from any thread, at once."""
+        ...
+
+    def let_go(self) -> None:
+        """Do the same from a ``__del__``, which may come at any moment in any thread."""
         ...
 
     async def wait_closed(self) -> None:
@@ -180,7 +184,7 @@ class _Outcomes:
 
     def __del__(self) -> None:
         if not self._window.ended:
-            self._engine.close_soon()
+            self._engine.let_go()
 
 
 class _AsyncWaiter:
@@ -263,14 +267,26 @@ class _AsyncOutcomes(_Outcomes):
             del error  # break the cycle with the traceback
 
 
+class _BlockingWaiter:
+    """Wakes a consumer in blocking code; apart from the consumer, which it must not keep alive."""
+
+    __slots__ = ("latch",)
+
+    def __init__(self) -> None:
+        self.latch = closed_lock()
+
+    def open(self) -> None:
+        with contextlib.suppress(RuntimeError):  # open already: two workers saw the same waiter
+            self.latch.release()
+
+
 class _BlockingOutcomes(_Outcomes):
-    __slots__ = ("_latch", "_started")
+    __slots__ = ("_started", "_waiter")
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._started = False
-        self._latch = threading.Lock()
-        self._latch.acquire()
+        self._waiter = _BlockingWaiter()
 
     def __iter__(self) -> Self:
         return self
@@ -294,18 +310,14 @@ class _BlockingOutcomes(_Outcomes):
         while not self._ready:
             if window.over():
                 self._finish()
-            window.waiter = self._open_latch
+            window.waiter = self._waiter.open
             if window.starved:
                 window.feed()
             if self._ready or window.over():
                 window.waiter = None
                 continue
-            self._engine.clock.acquire(self._latch, None)
+            self._engine.clock.acquire(self._waiter.latch, None)
         return self.__next__()
-
-    def _open_latch(self) -> None:
-        with contextlib.suppress(RuntimeError):  # open already: two workers saw the same waiter
-            self._latch.release()
 
     def _finish(self) -> None:
         self._engine.close_soon()

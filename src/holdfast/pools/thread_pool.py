@@ -17,6 +17,8 @@ from holdfast.pools._options import Options
 from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_crew import ThreadCrew
 from holdfast.pools._thread_view import PLAIN, ThreadCalls
+from holdfast.pools._threads import finalize
+from holdfast.pools._timer import TIMER
 
 __all__ = ("ThreadPool",)
 
@@ -237,8 +239,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
     def __del__(self) -> None:
         if not getattr(self, "_ended", True):
             # Nobody can submit any more; what was accepted still runs, then the threads end.
-            self._core.admission.close(refuse_waiting=False)
-            self._core.crew.stop()
+            finalize(self._core.let_go, self._core.admission.lock, TIMER.lock)
 
 
 def _at_exit() -> None:

@@ -14,6 +14,7 @@ def double(item): return item * 2
 async def double_later(item):
     await asyncio.sleep(0)
     return item * 2
+async def at_once(item): return item
 def pick(item): return item["v"]
 def odd_fails(item):
     if item % 2: raise ValueError(f"{item} is odd")
@@ -472,7 +473,7 @@ def test_standard_error_gets_one_line_when_all_is_well(run, basics):
     assert ran.err.startswith("holdfast map: 3 done, 0 failed in ")
 
 
-@pytest.mark.parametrize("function", ["double", "double_later"])
+@pytest.mark.parametrize("function", ["double", "double_later", "at_once"])
 def test_a_rate_lets_everything_through_in_the_end(run, basics, function):
     """More items than may start at once."""
     ran = run(basics(function), range(100), "--rate", "60/s")
