@@ -63,7 +63,12 @@ class CallFuture(Future[R], Generic[R]):
     # ------------------------------------------------------------ for whoever runs the call
 
     def settle(self, value: R | None, error: BaseException | None) -> None:
-        """Set the outcome; the first one counts, what comes later is ignored."""
+        """Set the outcome; the first one counts, what comes later is ignored.
+
+        Args:
+            value: What the call returned, if ``error`` is None.
+            error: What it raised.
+        """
         if self._claim():
             self._result = value
             self._exception = error

@@ -32,7 +32,11 @@ class Outcome(NamedTuple, Generic[R]):
         return self.error is None
 
     def unwrap(self) -> R:
-        """Return the value, or raise the error."""
+        """Return the value, or raise the error.
+
+        Raises:
+            BaseException: The item's error, where there is one.
+        """
         if self.error is not None:
             raise self.error
         return self.value  # type: ignore[return-value] # no error: the value is an R, which may be None

@@ -54,7 +54,12 @@ class Rate:
 
 
 class RateGate:
-    """The counter of one rate. Not safe from several threads: its owner holds a lock."""
+    """The counter of one rate. Not safe from several threads: its owner holds a lock.
+
+    Args:
+        interval: Seconds from one start to the next at full rate.
+        slack: Seconds by which starts may come early, after a pause.
+    """
 
     __slots__ = ("_interval", "_slack", "_theoretical")
 
@@ -68,7 +73,11 @@ class RateGate:
         return max(0.0, self._theoretical - self._slack - now)
 
     def take(self, now: float) -> float:
-        """Take one start and return 0.0, or take none and return the seconds to wait."""
+        """Take one start and return 0.0, or take none and return the seconds to wait.
+
+        Args:
+            now: Seconds on a clock that never goes back.
+        """
         wait = self.wait(now)
         if wait == 0.0:
             self._theoretical = max(self._theoretical, now) + self._interval

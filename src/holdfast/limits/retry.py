@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import dataclass
+from typing import cast
 
 from holdfast._core import check
 
@@ -39,11 +40,12 @@ class Retry:
 
     def __post_init__(self) -> None:
         check.count("attempts", self.attempts, least=1)
-        try:
-            issubclass(Exception, self.on)
-        except TypeError:
+        kinds: object = self.on
+        if not (
+            isinstance(kinds, tuple) and all(map(_is_error_type, cast("tuple[object, ...]", kinds)))
+        ):
             msg = f"on must be a tuple of exception types, not {self.on!r}"
-            raise TypeError(msg) from None
+            raise TypeError(msg)
         for name in ("wait", "wait_max"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
@@ -61,3 +63,7 @@ class Retry:
         if isinstance(asked, (int, float)) and math.isfinite(asked):
             wait = max(wait, float(asked))
         return wait
+
+
+def _is_error_type(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseException)

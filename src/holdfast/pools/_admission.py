@@ -107,12 +107,13 @@ class Admission(Ledger):
         line = self._line
         queued = True
         dropped: Entry | None = None
-        waiting = len(line)
-        if waiting + self.in_flight >= self.ceiling + self.max_queue:
+        calls = len(line) - self._waiting_turns
+        if calls + self.in_flight >= self.ceiling + self.max_queue:
             if self.overflow == "wait" and may_block:
                 queued = False
-            elif self.overflow == "drop_oldest" and line and self.max_queue:
-                dropped, _ = line.popitem(last=False)
+            elif self.overflow == "drop_oldest" and calls and self.max_queue:
+                dropped = next(entry for entry in line if entry.counted)
+                del line[dropped]
                 dropped.state = ENDED
                 self.counters.withdrawn += dropped.counted
             else:
@@ -123,8 +124,7 @@ class Admission(Ledger):
         counters.submitted += 1
         if queued:
             line[entry] = None
-            if waiting >= counters.peak_queued:
-                counters.peak_queued = len(line)
+            self._note_peak_queued()
         else:
             self._blocked[entry] = None
         if self.in_flight >= self.ceiling:
@@ -137,6 +137,7 @@ class Admission(Ledger):
             if self.closed:
                 return False
             self._line[entry] = None
+            self._waiting_turns += 1
             self._recount()
             return True
 
@@ -174,6 +175,8 @@ class Admission(Ledger):
                 return self._give_back()
             # The common case of a busy pool: the permit goes on, and nothing else changes.
             then, _ = line.popitem(last=False)
+            if not then.counted:
+                self._waiting_turns -= 1
             then.state = RUNNING
             if not line:
                 self.contended = False
@@ -184,11 +187,12 @@ class Admission(Ledger):
         with self.lock:
             return self._give_back()
 
-    def put_back(self, entry: Entry) -> None:
-        """Note that a claimed entry was gone when its permit came; it never started."""
+    def give_back_unused(self, entry: Entry) -> Entry | None:
+        """Return the permit of a claimed entry that was gone when it came, and so never started."""
         with self.lock:
             entry.state = ENDED
             self.counters.withdrawn += entry.counted
+            return self._give_back()
 
     def withdraw(self, entry: Entry) -> bool:
         """Take a waiting entry out; False if it no longer waits."""
@@ -197,6 +201,8 @@ class Admission(Ledger):
                 return False
             if entry in self._line:
                 del self._line[entry]
+                if not entry.counted:
+                    self._waiting_turns -= 1
                 self._accept_blocked()
             elif entry in self._blocked:
                 del self._blocked[entry]
@@ -257,12 +263,13 @@ class Admission(Ledger):
             if refuse_waiting:
                 waiting += self._line
                 self._line.clear()
+                self._waiting_turns = 0
             for entry in waiting:
                 entry.state = ENDED
             self.counters.withdrawn += sum(entry.counted for entry in waiting)
             watchers = self._recount()
         for entry in waiting:
-            entry.refuse(self._refusal(PoolClosed, "it closed before the call could start"))
+            entry.refuse(self.refusal(PoolClosed, "it closed before the call could start"))
         _call_all(watchers)
 
     def waiting(self) -> list[Entry]:
@@ -296,6 +303,8 @@ class Admission(Ledger):
             if self.gate_opens_in > 0.0:
                 return None
         entry, _ = line.popitem(last=False)
+        if not entry.counted:
+            self._waiting_turns -= 1
         entry.state = RUNNING
         self.in_flight += 1
         self._note_peak()
@@ -316,10 +325,16 @@ class Admission(Ledger):
         return None
 
     def _accept_blocked(self) -> None:
-        if self._blocked and len(self._line) + self.in_flight < self.ceiling + self.max_queue:
+        while self._blocked and self.queued() + self.in_flight < self.ceiling + self.max_queue:
             entry, _ = self._blocked.popitem(last=False)
             self._line[entry] = None
+            self._note_peak_queued()
             entry.accepted()
+
+    def _note_peak_queued(self) -> None:
+        queued = len(self._line) - self._waiting_turns
+        if queued > self.counters.peak_queued:
+            self.counters.peak_queued = queued
 
     def _abandon(self) -> None:
         self.abandoned += 1
@@ -332,8 +347,7 @@ class Admission(Ledger):
 
     def _set_ceiling(self) -> None:
         self.ceiling = self.limit + min(self.abandoned, self.max_abandoned)
-        while self._blocked and len(self._line) + self.in_flight < self.ceiling + self.max_queue:
-            self._accept_blocked()
+        self._accept_blocked()
 
     def _note_peak(self) -> None:
         self.counters.peak_in_flight = max(self.counters.peak_in_flight, self.in_flight)

@@ -168,13 +168,13 @@ class AsyncCore:
         while entry is not None:
             if cast("Grantable", entry).granted():
                 return
-            self.admission.put_back(entry)
-            entry = self.admission.give_back()
+            entry = self.admission.give_back_unused(entry)
 
     def pass_on_unused(self, entry: Entry) -> None:
         """Pass on a permit that reached its loop too late."""
-        self.admission.put_back(entry)
-        self.give_back()
+        self.pass_on(self.admission.give_back_unused(entry))
+        if self.admission.gate is not None:
+            self._arm_gate()
 
     def _arm_gate(self) -> None:
         admission = self.admission

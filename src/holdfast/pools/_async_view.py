@@ -205,7 +205,21 @@ class AsyncCalls:
         outcomes: bool = False,
         retry: Retry | None = None,
     ) -> list[Any]:
-        """Await ``fn(item)`` for each item; a list in input order. The first error raises at once."""
+        """Await ``fn(item)`` for each item; a list in input order. The first error raises at once.
+
+        Args:
+            fn: A function of one argument.
+            items: Where the items come from, as for :meth:`stream`; must come to an end.
+            limit: Most permits that this call holds at once; default all that the pool has.
+            outcomes: Return :class:`Outcome` records, errors among them; then nothing raises.
+            retry: Call again after an error.
+
+        Returns:
+            One value or record for each item.
+
+        Raises:
+            Exception: The first error to happen; coroutines still running are cancelled.
+        """
         stream = self.stream(fn, items, limit=limit, ordered=False, outcomes=True, retry=retry)
         return await stream.gather(outcomes=outcomes)
 

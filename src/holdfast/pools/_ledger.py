@@ -27,6 +27,7 @@ class Ledger:
         "_clock",
         "_line",
         "_tallies",
+        "_waiting_turns",
         "abandoned",
         "ceiling",
         "closed",
@@ -59,9 +60,14 @@ class Ledger:
         self._clock = clock
         self._line: OrderedDict[Entry, None] = OrderedDict()
         self._blocked: OrderedDict[Entry, None] = OrderedDict()
+        self._waiting_turns = 0  # of the entries in line, those of streams
         self._tallies: set[Tally] = set()
 
     # ------------------------------------------------------------ figures
+
+    def queued(self) -> int:
+        """Calls in the queue. A stream's place in line is beyond it, and its items are counted apart."""
+        return len(self._line) - self._waiting_turns
 
     def open_tally(self, tally: Tally) -> None:
         """Count the items of one more stream among the pool's calls."""
@@ -89,7 +95,7 @@ class Ledger:
             limit=self.limit,
             max_queue=self.max_queue,
             in_flight=self.in_flight,
-            queued=len(self._line),
+            queued=self.queued(),
             blocked=len(self._blocked),
             abandoned=self.abandoned,
             threads=threads,
@@ -125,7 +131,7 @@ class Ledger:
     def _refusal_when_full(self) -> Rejected:
         return self._refusal(
             QueueFull,
-            f"{self.in_flight} of {self.limit} in flight and {len(self._line)} of {self.max_queue} "
+            f"{self.in_flight} of {self.limit} in flight and {self.queued()} of {self.max_queue} "
             "queued; slow the producer down, or raise the limit or max_queue",
         )
 

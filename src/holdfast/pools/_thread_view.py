@@ -195,7 +195,21 @@ class ThreadCalls:
         outcomes: bool = False,
         retry: Retry | None = None,
     ) -> list[Any]:
-        """Call ``fn`` for each item and return a list in input order; the first error raises at once."""
+        """Call ``fn`` for each item and return a list in input order; the first error raises at once.
+
+        Args:
+            fn: A function of one argument.
+            items: Where the items come from, as for :meth:`stream`; must come to an end.
+            limit: Most permits that this call holds at once; default all that the pool has.
+            outcomes: Return :class:`Outcome` records, errors among them; then nothing raises.
+            retry: Call again after an error.
+
+        Returns:
+            One value or record for each item.
+
+        Raises:
+            Exception: The first error to happen; coroutines still running are cancelled.
+        """
         stream = self.stream(fn, items, limit=limit, ordered=False, outcomes=True, retry=retry)
         return await stream.gather(outcomes=outcomes)
 

@@ -87,24 +87,25 @@ class Timer:
             self._waker.release()
 
     def _run(self) -> None:
+        idle_since: float | None = None
         while True:
             with self.lock:
                 now = clock.now()
                 due = self._wheel.pop_due(now)
                 next_due = self._wheel.next_due()
+                if due or next_due is not None:
+                    idle_since = None
+                elif idle_since is None:
+                    idle_since = now
+                if idle_since is not None and (self._ending or now - idle_since >= _LINGER):
+                    self._thread = None
+                    return
                 self._wakes_at = now + _LINGER if next_due is None else next_due
             for entry in due:
                 entry.expire()
-            if due:
-                continue
-            if clock.current().acquire(self._waker, max(0.0, self._wakes_at - now)):
+            if not due and clock.current().acquire(self._waker, max(0.0, self._wakes_at - now)):
                 with self.lock:
                     self._woken = False
-            with self.lock:
-                idle = clock.now() >= self._wakes_at or self._ending
-                if next_due is None and idle and not self._wheel:
-                    self._thread = None
-                    return
 
 
 TIMER = Timer()

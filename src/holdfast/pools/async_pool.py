@@ -89,7 +89,11 @@ class AsyncPool(AsyncCalls):
         return f"<AsyncPool {s.name!r}: {s.in_flight} of {s.limit} in flight, {s.queued} queued{closed}>"
 
     def resize(self, max_concurrency: int) -> None:
-        """Set the limit now: as many as now fit start, nobody is stopped, nobody blocks."""
+        """Set the limit now: as many as now fit start, nobody is stopped, nobody blocks.
+
+        Args:
+            max_concurrency: Most calls in flight from now on, at least 1.
+        """
         self._core.admission.resize(check.count("max_concurrency", max_concurrency, least=1))
         self._core.pump()
 

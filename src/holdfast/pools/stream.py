@@ -83,6 +83,9 @@ class Stream(Generic[R]):
     they end by themselves, counted as abandoned. ``async with`` and ``with`` do the same at the end
     of their block, and wait for cancelled coroutines.
 
+    Args:
+        engine: What runs the items; made by a pool's ``stream``.
+
     Example:
         >>> from holdfast.pools import ThreadPool
         >>> with ThreadPool(4) as pool:

@@ -129,7 +129,11 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         )
 
     def resize(self, max_workers: int) -> None:
-        """Set the limit now: as many as now fit start, nobody is stopped, nobody blocks."""
+        """Set the limit now: as many as now fit start, nobody is stopped, nobody blocks.
+
+        Args:
+            max_workers: Most calls in flight from now on, at least 1.
+        """
         self._core.admission.resize(check.count("max_workers", max_workers, least=1))
         self._core.crew.hire()
 

@@ -22,6 +22,9 @@ class FakeClock:
     wakes them. An event loop from :meth:`new_event_loop` jumps to its next timer when it has nothing
     else to do, so that ``asyncio.sleep(3600)`` takes no time.
 
+    Args:
+        start: What :meth:`now` says at first, in seconds.
+
     Example:
         >>> with FakeClock() as time:
         ...     before = time.now()

@@ -50,7 +50,7 @@ def clean_imports():
 def agent(tmp_path, clean_imports):
     """Write a file with the user's functions, and say how TARGET names one of them."""
 
-    def write(source, name="agent"):
+    def write(source, name="mapped_agent"):
         file = tmp_path / f"{name}.py"
         file.write_text(source)
         return lambda function: f"{file}:{function}"

@@ -16,14 +16,14 @@ def test_a_whole_number_of_at_least_the_least_comes_back(value, least):
 @pytest.mark.parametrize("value", [True, False, 1.0, "3", None, b"1"])
 def test_a_count_that_is_not_a_whole_number_is_a_type_error(value):
     """Booleans count as a mistake here, although Python takes them for integers."""
-    with pytest.raises(TypeError, match=f"limit must be a whole number, not {value!r}"):
+    with pytest.raises(TypeError, match=f"limit must be a whole number.*, not {value!r}"):
         check.count("limit", value)
 
 
 @pytest.mark.parametrize(("value", "least"), [(-1, 0), (0, 1), (2, 3)])
 def test_a_count_below_the_least_is_a_value_error(value, least):
     """The message names the option, the bound and the value."""
-    with pytest.raises(ValueError, match=f"limit must be at least {least}, not {value}"):
+    with pytest.raises(ValueError, match=f"limit must be .*at least {least}, not {value}"):
         check.count("limit", value, least=least)
 
 

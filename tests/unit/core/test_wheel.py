@@ -4,7 +4,7 @@ import gc
 import weakref
 
 import pytest
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -12,6 +12,7 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
+    run_state_machine_as_test,
 )
 
 from holdfast._core.wheel import Wheel
@@ -208,4 +209,6 @@ class WheelMachine(RuleBasedStateMachine):
             assert next_due is None
 
 
-TestWheelAgainstAList = WheelMachine.TestCase
+def test_the_wheel_remembers_what_a_list_would():
+    """Adding, taking back and letting time pass in any order."""
+    run_state_machine_as_test(WheelMachine, settings=settings(max_examples=80))

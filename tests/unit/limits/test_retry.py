@@ -24,7 +24,7 @@ class _Overloaded(Exception):
 @pytest.mark.parametrize("attempts", [0, -1, True, 2.0, "3", None])
 def test_attempts_that_are_not_a_whole_number_from_one_are_refused(attempts):
     """One attempt is the least: the first call."""
-    with pytest.raises((TypeError, ValueError), match="attempts must be a whole number"):
+    with pytest.raises((TypeError, ValueError), match="attempts must be"):
         Retry(attempts)
 
 

@@ -63,7 +63,11 @@ class ServerStats:
 
     @classmethod
     def from_json(cls, figures: JsonObject) -> "ServerStats":
-        """Read the figures back; a name that is missing counts as 0."""
+        """Read the figures back; a name that is missing counts as 0.
+
+        Args:
+            figures: What the server's ``/stats`` answered.
+        """
         known = {name: figures.get(name, 0) for name in (one.name for one in fields(cls))}
         return cls(**cast("dict[str, int]", known))
 

@@ -290,7 +290,7 @@ def test_threads_that_are_stuck_for_good_end_the_run(run, agent):
     )
 
     ran = run(stuck("go"), range(100), "--timeout", "0.05", "--limit", "2", "--grace", "0.1")
-    sys.modules["agent"].release.set()
+    sys.modules["mapped_agent"].release.set()
 
     assert ran.code == 1
     assert "all 4 threads are stuck" in ran.err
@@ -360,7 +360,7 @@ def test_the_loop_is_left_as_clean_as_it_was(run, agent):
     ran = run(leaves("go"), [1, 2])
 
     assert ran.code == 0
-    assert all(task.cancelled() for task in sys.modules["agent"].tasks)
+    assert all(task.cancelled() for task in sys.modules["mapped_agent"].tasks)
     assert ran.err.count("\n") == 1
 
 

@@ -1,0 +1,232 @@
+"""Never run: mypy and pyright, both strict, have to agree with every line of it.
+
+Where a line must not type-check, an ignore says so; the checkers report an ignore without a cause.
+"""
+
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, assert_type
+
+import holdfast
+from holdfast import AsyncPool, CallFuture, Outcome, PoolStats, Stream, StreamStats, ThreadPool
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+
+async def answer(question: str, *, hot: bool = False) -> int:
+    """A coroutine function."""
+    return len(question) + hot
+
+
+def parse(path: str) -> bytes:
+    """A blocking function."""
+    return path.encode()
+
+
+async def questions() -> AsyncIterator[str]:
+    """An asynchronous input."""
+    yield "why?"
+
+
+class Tool:
+    """Something with methods, one of each kind, that can also be called."""
+
+    async def ask(self, question: str) -> int:
+        """A coroutine method."""
+        return len(question)
+
+    def look(self, path: str) -> bytes:
+        """A blocking method."""
+        return path.encode()
+
+    async def __call__(self, question: str) -> float:
+        """An object that is called like a coroutine function."""
+        return float(len(question))
+
+
+# ---------------------------------------------------------------- one-liners
+
+
+def one_liners_in_blocking_code(flag: bool) -> None:
+    """What ``for`` gives."""
+    assert_type(holdfast.stream(parse, ["a"]), Stream[bytes])
+    assert_type(holdfast.stream(parse, ["a"], outcomes=False), Stream[bytes])
+    assert_type(holdfast.stream(parse, ["a"], outcomes=True), Stream[Outcome[bytes]])
+    assert_type(holdfast.stream(answer, ["a"]), Stream[int])
+    assert_type(holdfast.stream(answer, ["a"], outcomes=True), Stream[Outcome[int]])
+    assert_type(holdfast.stream(answer, questions()), Stream[int])
+    assert_type(holdfast.stream(Tool().ask, ["a"]), Stream[int])
+    assert_type(holdfast.stream(Tool().look, ["a"]), Stream[bytes])
+    assert_type(holdfast.stream(Tool(), ["a"]), Stream[float])
+    assert_type(holdfast.stream(functools.partial(answer, hot=True), ["a"]), Stream[int])
+    assert_type(holdfast.stream(str.upper, ["a"]), Stream[str])
+    for page in holdfast.stream(parse, iter(["a"]), limit=8, ordered=False, buffer=0):
+        assert_type(page, bytes)
+    for outcome in holdfast.stream(parse, ("a",), outcomes=True):
+        assert_type(outcome, Outcome[bytes])
+    either = holdfast.stream(parse, ["a"], outcomes=flag)  # a flag that is known only at run time
+    assert_type(either, Stream[Any])
+
+    holdfast.stream(parse, [1])  # type: ignore[arg-type]
+    holdfast.stream(answer, [b"bytes"])  # type: ignore[arg-type]
+    holdfast.stream(answer, 5)  # type: ignore[call-overload]
+    holdfast.stream(parse, ["a"], limit="8")  # type: ignore[call-overload]
+
+
+async def one_liners_in_a_coroutine(flag: bool) -> None:
+    """What ``async for`` and ``gather`` give."""
+    retry = holdfast.Retry(3, on=(OSError,), wait=0.1)
+    rate = holdfast.Rate(60, per=60, burst=1)
+    async for reply in holdfast.stream(
+        answer, questions(), limit=50, timeout=5, retry=retry, rate=rate, name="llm"
+    ):
+        assert_type(reply, int)
+    async for outcome in holdfast.stream(answer, questions(), ordered=False, outcomes=True):
+        assert_type(outcome, Outcome[int])
+    assert_type(await holdfast.gather(answer, ["a"], limit=5), list[int])
+    assert_type(await holdfast.gather(parse, ["a"]), list[bytes])
+    assert_type(await holdfast.gather(answer, questions(), outcomes=True), list[Outcome[int]])
+    assert_type(await holdfast.gather(parse, ["a"], outcomes=True), list[Outcome[bytes]])
+    assert_type(await holdfast.gather(parse, ["a"], outcomes=flag), list[Any])
+
+    await holdfast.gather(answer, [1])  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- pools of coroutines
+
+
+async def a_pool_of_coroutines(flag: bool) -> None:
+    """AsyncPool and a view of it."""
+    rate = holdfast.Rate(60, per=60)
+    async with AsyncPool(50, name="llm", overflow="reject", max_queue=10, rate=rate) as llm:
+        assert_type(llm, AsyncPool)
+    for calls in (llm, llm.options(timeout=5, queue_timeout=None)):
+        assert_type(await calls.run(answer, "why?"), int)
+        assert_type(await calls.run(answer, "why?", hot=True), int)
+        assert_type(await calls.run(Tool(), "why?"), float)
+        future = assert_type(calls.submit(answer, "why?"), CallFuture[int])
+        assert_type(await future, int)
+        assert_type(await calls.wrap(answer)("why?", hot=True), int)
+        assert_type(calls.stream(answer, questions()), Stream[int])
+        assert_type(calls.stream(answer, ["a"], outcomes=False, limit=2), Stream[int])
+        assert_type(calls.stream(answer, ["a"], outcomes=True), Stream[Outcome[int]])
+        assert_type(calls.stream(answer, ["a"], outcomes=flag), Stream[Any])
+        assert_type(await calls.gather(answer, questions(), limit=2), list[int])
+        assert_type(await calls.gather(answer, ["a"], outcomes=True), list[Outcome[int]])
+        assert_type(calls.stats(), PoolStats)
+    assert_type(await llm.aclose(), bool)
+    assert_type(await llm.adrain(5), bool)
+    assert_type(llm.close(timeout=None), bool)
+    assert_type(llm.name, str)
+    llm.resize(20)
+
+    await llm.run(answer, 5)  # type: ignore[arg-type]
+    await llm.run(answer, "why?", cold=True)  # type: ignore[call-arg]
+    await llm.run(parse, "path")  # type: ignore[arg-type]
+    await llm.wrap(answer)(5)  # type: ignore[arg-type]
+    llm.stream(answer, [5])  # type: ignore[arg-type]
+    AsyncPool(5, overflow="block")  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- pools of threads
+
+
+async def a_pool_of_threads(flag: bool) -> None:
+    """ThreadPool and a view of it."""
+    async with ThreadPool(10, name="db", idle_timeout=1.0, min_workers=1) as db:
+        assert_type(db, ThreadPool)
+    for calls in (db, db.options(timeout=None)):
+        assert_type(await calls.run(parse, "path"), bytes)
+        future = assert_type(calls.submit(parse, "path"), CallFuture[bytes])
+        assert_type(await future, bytes)
+        assert_type(future.result(timeout=1), bytes)
+        assert_type(future.exception(), BaseException | None)
+        assert_type(await calls.wrap(parse)("path"), bytes)
+        assert_type(calls.wrap_sync(parse)("path"), bytes)
+        assert_type(calls.stream(parse, ["a"]), Stream[bytes])
+        assert_type(calls.stream(parse, questions(), outcomes=True), Stream[Outcome[bytes]])
+        assert_type(calls.stream(parse, ["a"], outcomes=flag), Stream[Any])
+        assert_type(await calls.gather(parse, ["a"]), list[bytes])
+        assert_type(await calls.gather(parse, ["a"], outcomes=True), list[Outcome[bytes]])
+    db.resize(2)
+
+    await db.run(parse, 5)  # type: ignore[arg-type]
+    db.submit(parse).cancel()  # type: ignore[call-arg]
+    db.wrap_sync(parse)(5)  # type: ignore[arg-type]
+
+
+def a_standard_executor() -> None:
+    """A ThreadPool goes wherever one of the standard library's goes, and its futures too."""
+    with ThreadPool(2) as db:
+        executor: Executor = db
+        future: Future[bytes] = db.submit(parse, "path")
+        assert_type(executor.submit(parse, "path").result(), bytes)
+        assert_type(future.result(), bytes)
+        assert_type(db.map(parse, ["a", "b"], timeout=5), Iterator[bytes])
+        db.shutdown(wait=True, cancel_futures=True)
+
+
+async def wrapped_functions_keep_their_signature() -> None:
+    """For frameworks that look at them."""
+    llm, db = AsyncPool(1), ThreadPool(1)
+    tool: Callable[[str], Coroutine[Any, Any, int]] = llm.wrap(answer)
+    lookup: Callable[[str], Coroutine[Any, Any, bytes]] = db.wrap(parse)
+    plain: Callable[[str], bytes] = db.wrap_sync(parse)
+    assert_type(await tool("why?"), int)
+    assert_type(await lookup("path"), bytes)
+    assert_type(plain("path"), bytes)
+
+
+# ---------------------------------------------------------------- records and errors
+
+
+def outcomes_are_told_apart(outcome: Outcome[int]) -> int:
+    """The fields of an outcome."""
+    assert_type(outcome.index, int)
+    assert_type(outcome.value, int | None)
+    assert_type(outcome.error, BaseException | None)
+    assert_type(outcome.attempts, int)
+    assert_type(outcome.seconds, float)
+    assert_type(outcome.ok, bool)
+    return outcome.unwrap()
+
+
+def figures(pool: AsyncPool, stream: Stream[int]) -> Sequence[int]:
+    """The records of a pool and a stream."""
+    stats = pool.stats()
+    assert_type(stats.rejected, Mapping[str, int])
+    assert_type(stream.stats(), StreamStats)
+    return [stats.in_flight, stats.queued, stream.stats().pulled]
+
+
+def a_stream_is_a_context_manager_of_both_kinds(stream: Stream[int]) -> None:
+    """``with`` and ``for`` in blocking code."""
+    with stream as same:
+        assert_type(same, Stream[int])
+        assert_type(list(same), list[int])
+
+
+async def a_stream_in_a_coroutine(stream: Stream[int]) -> None:
+    """``async with`` and ``async for`` in a coroutine."""
+    async with stream as same:
+        assert_type([value async for value in same], list[int])
+
+
+async def errors_carry_typed_attributes(pool: AsyncPool) -> None:
+    """What a handler can rely on."""
+    try:
+        await pool.run(answer, "why?")
+    except holdfast.WouldDeadlock as error:
+        assert_type(error.cycle, tuple[str, ...])
+    except holdfast.Rejected as error:
+        assert_type(error.retry_after, float | None)
+        assert_type(error.reason, str)
+    except holdfast.CallTimeout as error:
+        assert_type(error.stopped, bool)
+        slow: TimeoutError = error
+        raise slow from None
+    except holdfast.WorkerLost as error:
+        assert_type(error.exitcode, int | None)
+    except holdfast.Leaked as error:
+        assert_type(error.held, tuple[str, ...])
