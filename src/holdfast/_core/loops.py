@@ -15,6 +15,7 @@ letters second. So each letter is seen by the wake-up under way, or sends one of
 
 import asyncio
 import contextlib
+import math
 import os
 import threading
 import weakref
@@ -91,7 +92,7 @@ class LoopState:
         self._deferred: list[Deferred] = []
         self._wheel: Wheel[Due] = Wheel()
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._timer_at = math.inf
         self._wake_fd = -1
         self._closer: AsyncGenerator[None] | None = None
         if hasattr(os, "eventfd"):
@@ -189,7 +190,7 @@ class LoopState:
         loop = self._loop()
         assert loop is not None  # noqa: S101 - it is running this very call
         when = self._wheel.add(entry, loop.time(), delay)
-        if self._timer is None or when < self._timer_at:
+        if when < self._timer_at:
             self._set_timer(loop, when)
         return when
 
@@ -205,6 +206,7 @@ class LoopState:
 
     def _tick(self) -> None:
         self._timer = None
+        self._timer_at = math.inf
         loop = self._loop()
         if loop is None:
             return
@@ -212,7 +214,7 @@ class LoopState:
             entry.expire()
         due = self._wheel.next_due()
         # What expired may have set the timer for something of its own, later than this.
-        if due is not None and (self._timer is None or due < self._timer_at):
+        if due is not None and due < self._timer_at:
             self._set_timer(loop, due)
 
     # ------------------------------------------------------------ the end

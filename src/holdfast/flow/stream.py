@@ -72,6 +72,20 @@ def stream(
     rate: Rate | None = ...,
     name: str | None = ...,
 ) -> Stream[Outcome[R]]: ...
+@overload
+def stream(
+    fn: Callable[[T], Any],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    limit: int = ...,
+    ordered: bool = ...,
+    outcomes: bool,
+    buffer: int | None = ...,
+    timeout: float | None = ...,
+    retry: Retry | None = ...,
+    rate: Rate | None = ...,
+    name: str | None = ...,
+) -> Stream[Any]: ...
 def stream(
     fn: Callable[[Any], Any],
     items: Iterable[Any] | AsyncIterable[Any],
@@ -118,11 +132,78 @@ def stream(
         pool = AsyncPool(limit, name=name, timeout=timeout, rate=rate)
     else:
         pool = ThreadPool(limit, name=name, timeout=timeout, rate=rate)
-    return pool.stream(
-        fn, items, ordered=ordered, outcomes=outcomes, buffer=buffer, retry=retry, owns_pool=True
+    return pool._stream(  # noqa: SLF001 - as stream(), but that the pool goes with the stream
+        fn,
+        items,
+        limit=None,
+        ordered=ordered,
+        outcomes=outcomes,
+        buffer=buffer,
+        retry=retry,
+        on_end=pool._close_quietly,  # noqa: SLF001 - see above
     )
 
 
+@overload
+async def gather(
+    fn: Callable[[T], Awaitable[R]],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    limit: int = ...,
+    outcomes: Literal[False] = ...,
+    timeout: float | None = ...,
+    retry: Retry | None = ...,
+    rate: Rate | None = ...,
+    name: str | None = ...,
+) -> list[R]: ...
+@overload
+async def gather(
+    fn: Callable[[T], Awaitable[R]],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    limit: int = ...,
+    outcomes: Literal[True],
+    timeout: float | None = ...,
+    retry: Retry | None = ...,
+    rate: Rate | None = ...,
+    name: str | None = ...,
+) -> list[Outcome[R]]: ...
+@overload
+async def gather(
+    fn: Callable[[T], R],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    limit: int = ...,
+    outcomes: Literal[False] = ...,
+    timeout: float | None = ...,
+    retry: Retry | None = ...,
+    rate: Rate | None = ...,
+    name: str | None = ...,
+) -> list[R]: ...
+@overload
+async def gather(
+    fn: Callable[[T], R],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    limit: int = ...,
+    outcomes: Literal[True],
+    timeout: float | None = ...,
+    retry: Retry | None = ...,
+    rate: Rate | None = ...,
+    name: str | None = ...,
+) -> list[Outcome[R]]: ...
+@overload
+async def gather(
+    fn: Callable[[T], Any],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    limit: int = ...,
+    outcomes: bool,
+    timeout: float | None = ...,
+    retry: Retry | None = ...,
+    rate: Rate | None = ...,
+    name: str | None = ...,
+) -> list[Any]: ...
 async def gather(
     fn: Callable[[Any], Any],
     items: Iterable[Any] | AsyncIterable[Any],

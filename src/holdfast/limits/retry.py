@@ -40,7 +40,7 @@ class Retry:
 
     def __post_init__(self) -> None:
         check.count("attempts", self.attempts, least=1)
-        kinds: object = self.on
+        kinds = cast("object", self.on)
         if not (
             isinstance(kinds, tuple) and all(map(_is_error_type, cast("tuple[object, ...]", kinds)))
         ):

@@ -2,12 +2,13 @@
 
 import asyncio
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
 from functools import wraps
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from holdfast._core import check
 from holdfast._core.future import CallFuture
+from holdfast._core.outcome import Outcome
 from holdfast.errors import CallTimeout
 from holdfast.limits import Retry
 from holdfast.pools._async_core import AsyncCore, RunDeadline
@@ -27,8 +28,6 @@ T = TypeVar("T")
 
 class _Owner(Protocol):
     """What a view asks of its pool."""
-
-    def _close_quietly(self) -> None: ...
 
     def _bridge_loop(self) -> asyncio.AbstractEventLoop: ...
 
@@ -147,7 +146,7 @@ class AsyncCalls:
         call.line_up(may_block=loop is None)
         return call
 
-    def wrap(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Any]:
+    def wrap(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
         """Return a coroutine function with ``fn``'s name and signature that runs it in this pool."""
 
         @wraps(fn)
@@ -156,17 +155,52 @@ class AsyncCalls:
 
         return in_pool
 
+    @overload
     def stream(
         self,
         fn: Callable[[T], Awaitable[R]],
         items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        ordered: bool = ...,
+        outcomes: Literal[False] = ...,
+        buffer: int | None = ...,
+        retry: Retry | None = ...,
+    ) -> Stream[R]: ...
+    @overload
+    def stream(
+        self,
+        fn: Callable[[T], Awaitable[R]],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        ordered: bool = ...,
+        outcomes: Literal[True],
+        buffer: int | None = ...,
+        retry: Retry | None = ...,
+    ) -> Stream[Outcome[R]]: ...
+    @overload
+    def stream(
+        self,
+        fn: Callable[[T], Awaitable[R]],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        ordered: bool = ...,
+        outcomes: bool,
+        buffer: int | None = ...,
+        retry: Retry | None = ...,
+    ) -> Stream[Any]: ...
+    def stream(
+        self,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any] | AsyncIterable[Any],
         *,
         limit: int | None = None,
         ordered: bool = True,
         outcomes: bool = False,
         buffer: int | None = None,
         retry: Retry | None = None,
-        owns_pool: bool = False,
     ) -> Stream[Any]:
         """Await ``fn(item)`` for each item, in this pool, in bounded memory. See :class:`Stream`.
 
@@ -182,8 +216,30 @@ class AsyncCalls:
             outcomes: Deliver :class:`Outcome` records instead of values, errors among them.
             buffer: Items beyond ``limit`` that may be between input and consumer; default ``limit``.
             retry: Call again after an error.
-            owns_pool: Close the pool when the stream ends.
         """
+        return self._stream(
+            fn,
+            items,
+            limit=limit,
+            ordered=ordered,
+            outcomes=outcomes,
+            buffer=buffer,
+            retry=retry,
+            on_end=None,
+        )
+
+    def _stream(
+        self,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any] | AsyncIterable[Any],
+        *,
+        limit: int | None,
+        ordered: bool,
+        outcomes: bool,
+        buffer: int | None,
+        retry: Retry | None,
+        on_end: Callable[[], None] | None,
+    ) -> Stream[Any]:
         check.callable_("fn", fn)
         options = StreamOptions(
             limit=limit,
@@ -192,14 +248,44 @@ class AsyncCalls:
             outcomes=outcomes,
             timeout=self._options.timeout,
             retry=retry,
-            on_end=self._pool._close_quietly if owns_pool else None,  # noqa: SLF001 - its own view
+            on_end=on_end,
         )
         return Stream(AsyncStreamEngine(self._core, fn, items, options))
 
+    @overload
     async def gather(
         self,
         fn: Callable[[T], Awaitable[R]],
         items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        outcomes: Literal[False] = ...,
+        retry: Retry | None = ...,
+    ) -> list[R]: ...
+    @overload
+    async def gather(
+        self,
+        fn: Callable[[T], Awaitable[R]],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        outcomes: Literal[True],
+        retry: Retry | None = ...,
+    ) -> list[Outcome[R]]: ...
+    @overload
+    async def gather(
+        self,
+        fn: Callable[[T], Awaitable[R]],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        outcomes: bool,
+        retry: Retry | None = ...,
+    ) -> list[Any]: ...
+    async def gather(
+        self,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any] | AsyncIterable[Any],
         *,
         limit: int | None = None,
         outcomes: bool = False,

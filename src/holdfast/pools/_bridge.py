@@ -13,14 +13,16 @@ from typing import Any
 
 from holdfast.pools._threads import start_thread
 
-__all__ = ("BRIDGE_LOCK", "Bridge")
+__all__ = ("Bridge",)
 
-BRIDGE_LOCK = threading.Lock()
 _current: "Bridge | None" = None
 
 
 class Bridge:
     """A running loop in a thread of its own. Made by :meth:`borrow` only."""
+
+    lock = threading.Lock()
+    """Held for every change of who borrows the process's bridge."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -39,7 +41,7 @@ class Bridge:
             RuntimeError: The system refused the thread.
         """
         global _current  # noqa: PLW0603 - the one bridge of the process
-        with BRIDGE_LOCK:
+        with Bridge.lock:
             if _current is None:
                 _current = Bridge()
             _current._borrowers += 1
@@ -48,7 +50,7 @@ class Bridge:
     def give_back(self) -> None:
         """Return one borrowing; from any thread, the bridge's own included."""
         global _current  # noqa: PLW0603 - see borrow
-        with BRIDGE_LOCK:
+        with Bridge.lock:
             self._borrowers -= 1
             if self._borrowers or _current is not self:
                 return
@@ -57,7 +59,7 @@ class Bridge:
 
     def join_if_over(self) -> None:
         """Wait for the thread to end, if nobody borrows it any more."""
-        with BRIDGE_LOCK:
+        with Bridge.lock:
             over = _current is not self
         if over and threading.current_thread() is not self._thread:
             self._thread.join()
@@ -92,8 +94,8 @@ class Bridge:
 
 def _after_fork() -> None:
     """The thread stayed with the parent, and perhaps a thread that held the lock."""
-    global _current, BRIDGE_LOCK  # noqa: PLW0603 - see Bridge.borrow
-    BRIDGE_LOCK = threading.Lock()
+    global _current  # noqa: PLW0603 - see Bridge.borrow
+    Bridge.lock = threading.Lock()
     _current = None
 
 

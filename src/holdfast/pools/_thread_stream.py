@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from holdfast._core.outcome import Outcome
 from holdfast.errors import CallTimeout, PoolClosed, Rejected
-from holdfast.pools._bridge import BRIDGE_LOCK, Bridge
+from holdfast.pools._bridge import Bridge
 from holdfast.pools._entry import Entry
 from holdfast.pools._feed import Dry
 from holdfast.pools._stream_engine import SLICE, StreamEngine, StreamOptions
@@ -357,7 +357,7 @@ class ThreadStreamEngine(StreamEngine):
     def let_go(self) -> None:
         """Stop, from the consumer's ``__del__``."""
         self._left = self.exhausted = True
-        finalize(self.close_soon, self.lock, self.admission.lock, TIMER.lock, BRIDGE_LOCK)
+        finalize(self.close_soon, self.lock, self.admission.lock, TIMER.lock, Bridge.lock)
 
     async def wait_closed(self) -> None:
         """Wait for the pulling task, if there is one; blocking calls are not waited for."""

@@ -2,14 +2,15 @@
 
 import asyncio
 from asyncio.events import _get_running_loop  # the one question that must cost nothing
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from contextvars import copy_context
 from functools import wraps
-from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from holdfast._core import check
 from holdfast._core.future import CallFuture
 from holdfast._core.loops import loop_state
+from holdfast._core.outcome import Outcome
 from holdfast.limits import Retry
 from holdfast.pools._options import UNSET, Options, Unset
 from holdfast.pools._stats import PoolStats
@@ -32,7 +33,8 @@ PLAIN: Final = Options()
 class _Owner(Protocol):
     """What a view asks of its pool."""
 
-    def _close_quietly(self) -> None: ...
+    @property
+    def name(self) -> str: ...
 
 
 class ThreadCalls:
@@ -128,7 +130,7 @@ class ThreadCalls:
         if options.queue_timeout is not None:
             call.queue_until = self._core.now() + options.queue_timeout
 
-    def wrap(self, fn: Callable[P, R]) -> Callable[P, Any]:
+    def wrap(self, fn: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
         """Return a coroutine function with ``fn``'s name and signature that runs it in this pool.
 
         For agent frameworks, which accept it wherever they take a tool.
@@ -149,17 +151,52 @@ class ThreadCalls:
 
         return in_pool
 
+    @overload
     def stream(
         self,
         fn: Callable[[T], R],
         items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        ordered: bool = ...,
+        outcomes: Literal[False] = ...,
+        buffer: int | None = ...,
+        retry: Retry | None = ...,
+    ) -> Stream[R]: ...
+    @overload
+    def stream(
+        self,
+        fn: Callable[[T], R],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        ordered: bool = ...,
+        outcomes: Literal[True],
+        buffer: int | None = ...,
+        retry: Retry | None = ...,
+    ) -> Stream[Outcome[R]]: ...
+    @overload
+    def stream(
+        self,
+        fn: Callable[[T], R],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        ordered: bool = ...,
+        outcomes: bool,
+        buffer: int | None = ...,
+        retry: Retry | None = ...,
+    ) -> Stream[Any]: ...
+    def stream(
+        self,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any] | AsyncIterable[Any],
         *,
         limit: int | None = None,
         ordered: bool = True,
         outcomes: bool = False,
         buffer: int | None = None,
         retry: Retry | None = None,
-        owns_pool: bool = False,
     ) -> Stream[Any]:
         """Call ``fn`` for each item, in this pool, in bounded memory. See :class:`Stream`.
 
@@ -172,8 +209,30 @@ class ThreadCalls:
             outcomes: Deliver :class:`Outcome` records instead of values, errors among them.
             buffer: Items beyond ``limit`` that may be between input and consumer; default ``limit``.
             retry: Call again after an error.
-            owns_pool: Close the pool when the stream ends.
         """
+        return self._stream(
+            fn,
+            items,
+            limit=limit,
+            ordered=ordered,
+            outcomes=outcomes,
+            buffer=buffer,
+            retry=retry,
+            on_end=None,
+        )
+
+    def _stream(
+        self,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any] | AsyncIterable[Any],
+        *,
+        limit: int | None,
+        ordered: bool,
+        outcomes: bool,
+        buffer: int | None,
+        retry: Retry | None,
+        on_end: Callable[[], None] | None,
+    ) -> Stream[Any]:
         check.callable_("fn", fn)
         options = StreamOptions(
             limit=limit,
@@ -182,14 +241,44 @@ class ThreadCalls:
             outcomes=outcomes,
             timeout=self._options.timeout,
             retry=retry,
-            on_end=self._pool._close_quietly if owns_pool else None,  # noqa: SLF001 - its own view
+            on_end=on_end,
         )
         return Stream(ThreadStreamEngine(self._core, fn, items, options))
 
+    @overload
     async def gather(
         self,
         fn: Callable[[T], R],
         items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        outcomes: Literal[False] = ...,
+        retry: Retry | None = ...,
+    ) -> list[R]: ...
+    @overload
+    async def gather(
+        self,
+        fn: Callable[[T], R],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        outcomes: Literal[True],
+        retry: Retry | None = ...,
+    ) -> list[Outcome[R]]: ...
+    @overload
+    async def gather(
+        self,
+        fn: Callable[[T], R],
+        items: Iterable[T] | AsyncIterable[T],
+        *,
+        limit: int | None = ...,
+        outcomes: bool,
+        retry: Retry | None = ...,
+    ) -> list[Any]: ...
+    async def gather(
+        self,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any] | AsyncIterable[Any],
         *,
         limit: int | None = None,
         outcomes: bool = False,

@@ -11,7 +11,7 @@ from holdfast.limits import Rate
 from holdfast.pools._admission import Admission
 from holdfast.pools._async_core import AsyncCore
 from holdfast.pools._async_view import AsyncCalls
-from holdfast.pools._bridge import BRIDGE_LOCK, Bridge
+from holdfast.pools._bridge import Bridge
 from holdfast.pools._drain import wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
 from holdfast.pools._options import Options
@@ -194,4 +194,4 @@ class AsyncPool(AsyncCalls):
     def __del__(self) -> None:
         bridge = getattr(self, "_bridge", None)
         if bridge is not None:
-            finalize(bridge.give_back, BRIDGE_LOCK)
+            finalize(bridge.give_back, Bridge.lock)
