@@ -85,7 +85,7 @@ def test_a_clock_in_use_is_seen_by_other_threads():
     seen = []
 
     with clock.use(_StoppedClock(5.0)):
-        thread = threading.Thread(target=lambda: seen.append(clock.now()))
+        thread = threading.Thread(daemon=True, target=lambda: seen.append(clock.now()))
         thread.start()
         thread.join()
 

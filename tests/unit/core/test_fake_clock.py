@@ -57,7 +57,7 @@ def _sleepers(fake, naps, woken):
         clock.sleep(seconds)
         woken.append(seconds)
 
-    threads = {nap: threading.Thread(target=sleep, args=(nap,)) for nap in naps}
+    threads = {nap: threading.Thread(daemon=True, target=sleep, args=(nap,)) for nap in naps}
     for thread in threads.values():
         thread.start()
     fake.wait_for_waiters(len(threads))
@@ -95,7 +95,7 @@ def test_a_wait_that_is_woken_in_time_is_true_and_one_that_is_not_is_false():
         def wait(name):
             in_time[name] = fake.acquire(latches[name], 60)
 
-        threads = [threading.Thread(target=wait, args=(name,)) for name in latches]
+        threads = [threading.Thread(daemon=True, target=wait, args=(name,)) for name in latches]
         for thread in threads:
             thread.start()
         fake.wait_for_waiters(2)
@@ -131,7 +131,7 @@ def test_a_latch_may_be_released_just_after_its_wait_timed_out(kind, monkeypatch
             got.append("timeout")
 
     with FakeClock() as fake:
-        thread = threading.Thread(target=wait)
+        thread = threading.Thread(daemon=True, target=wait)
         thread.start()
         fake.wait_for_waiters(1)
         try:

@@ -280,7 +280,7 @@ def test_many_threads_wait_for_one_outcome_and_all_get_it():
     def wait(number):
         got.append(future.result() if number % 2 else future.exception() or "value")
 
-    threads = [threading.Thread(target=wait, args=(number,)) for number in range(40)]
+    threads = [threading.Thread(daemon=True, target=wait, args=(number,)) for number in range(40)]
     with clock.use(watched):
         for thread in threads:
             thread.start()
@@ -305,7 +305,7 @@ def test_cancelling_wakes_every_waiter():
         except CancelledError as error:
             got.append(type(error))
 
-    threads = [threading.Thread(target=wait) for _ in range(5)]
+    threads = [threading.Thread(daemon=True, target=wait) for _ in range(5)]
     with clock.use(watched):
         for thread in threads:
             thread.start()
@@ -353,7 +353,7 @@ def test_the_standard_setters_wake_who_waits(how):
     """They are part of the protocol: a parked waiter does not sleep through them."""
     future = CallFuture()
     capped = _Capped()
-    thread = threading.Thread(target=future.exception)
+    thread = threading.Thread(daemon=True, target=future.exception)
     with clock.use(capped):
         thread.start()
         capped.wait_for_arrivals(1)
@@ -463,7 +463,7 @@ def test_a_callback_added_while_the_call_ends_is_called_exactly_once():
             start.wait()
             future.settle(1, None)
 
-        threads = [threading.Thread(target=run) for run in (add, add, settle)]
+        threads = [threading.Thread(daemon=True, target=run) for run in (add, add, settle)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -494,7 +494,7 @@ def test_a_waiter_that_comes_while_the_call_ends_gets_the_outcome():
             start.wait()
             future.settle(1, None)
 
-        threads = [threading.Thread(target=run) for run in (wait, wait, wait, settle)]
+        threads = [threading.Thread(daemon=True, target=run) for run in (wait, wait, wait, settle)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -535,7 +535,7 @@ def test_futures_wait_is_woken_by_what_it_waits_for(how, finish, settled):
         entered.set()
         found.append(concurrent.futures.wait(futures, timeout=20, return_when=how))
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(daemon=True, target=wait)
     thread.start()
     entered.wait()
     for future in futures[:settled]:

@@ -87,7 +87,7 @@ def test_a_release_wakes_a_thread_that_waits(make):
         closed.acquire()
         through.set()
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(daemon=True, target=wait)
     thread.start()
     waiting.wait()
     closed.release()
@@ -217,7 +217,7 @@ def _all_wait(count):
     got = []
     watched = _CountingClock()
     threads = [
-        threading.Thread(target=lambda future=future: got.append(future.result()))
+        threading.Thread(daemon=True, target=lambda future=future: got.append(future.result()))
         for future in futures
     ]
     with clock.use(watched):
@@ -306,14 +306,14 @@ def test_a_latch_given_back_is_never_open():
                 continue
             if borrowed.acquire(timeout=0):
                 wrong.append("open")
-            releaser = threading.Thread(target=borrowed.release)
+            releaser = threading.Thread(daemon=True, target=borrowed.release)
             releaser.start()
             if not borrowed.acquire(timeout=20):
                 wrong.append("lost")
             releaser.join()
             latch.give_back_latch(borrowed)
 
-    threads = [threading.Thread(target=borrow_and_wait) for _ in range(4)]
+    threads = [threading.Thread(daemon=True, target=borrow_and_wait) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

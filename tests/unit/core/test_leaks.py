@@ -33,7 +33,7 @@ def test_a_thread_left_running_is_named():
     """The message carries its name."""
     before = holdings()
     go = threading.Event()
-    thread = threading.Thread(target=go.wait, name="left-over")
+    thread = threading.Thread(daemon=True, target=go.wait, name="left-over")
     thread.start()
     try:
         with pytest.raises(AssertionError, match=r"left-over"):
@@ -47,7 +47,7 @@ def test_a_thread_that_is_about_to_end_is_waited_for():
     """What ends within the patience is no leak."""
     before = holdings()
     go = threading.Event()
-    thread = threading.Thread(target=go.wait, args=(0.05,))
+    thread = threading.Thread(daemon=True, target=go.wait, args=(0.05,))
     thread.start()
 
     assert_no_leaks(before, patience=20)
