@@ -17,8 +17,10 @@ the reason; so nobody counts it as working when it has decided to go.
 """
 
 import asyncio
+import itertools
 import logging
 import threading
+from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
 from contextvars import copy_context
 from typing import Any, Final
@@ -41,14 +43,14 @@ log = logging.getLogger("holdfast.pools")
 _QUICK: Final = frozenset(map(type, (iter([]), iter(()), iter(range(0)), iter(range(1 << 99)))))
 """Iterators that can be asked under the lock."""
 
-_OVER, _DONE, _SLOWLY = range(3)
-"""How a turn goes on: it ends, it has its next item, or it asks the input without the lock."""
+_AHEAD: Final = 16
+"""Most items that are taken ahead at once, for any thread of the stream to run."""
 
 
 class ThreadStreamEngine(StreamEngine):
     """Runs one stream's items on the threads of a pool."""
 
-    __slots__ = ("_left", "_posted", "_pulling", "_quick", "_sweep_due", "core", "lock", "turns")
+    __slots__ = ("_left", "_posted", "_pulling", "_sweep_due", "core", "line", "lock", "turns")
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class ThreadStreamEngine(StreamEngine):
         self.turns: set[ThreadTurn] = set()
         self._posted: ThreadTurn | None = None
         self._pulling = False
-        self._quick = False
+        self.line: deque[tuple[int, Any]] = deque()  # items that were taken ahead, with their index
         self._left = False  # the consumer has gone
         self._sweep_due: float | None = None
 
@@ -74,7 +76,11 @@ class ThreadStreamEngine(StreamEngine):
         self._context = copy_context()
         feed = self._open_source(on_item=self._hire, on_end=self._fed)
         if feed is None:
-            self._quick = type(self._source) in _QUICK
+            self.window.express = (
+                type(self._source) in _QUICK
+                and self.options.timeout is None
+                and self.admission.gate is None
+            )
             self._hire()
         elif loop is None:
             self._bridge = Bridge.borrow()
@@ -115,14 +121,14 @@ class ThreadStreamEngine(StreamEngine):
 
     def _new_turn(self) -> ThreadTurn | None:
         """Under the lock: the turn to post, or None."""
-        if self.exhausted or self._posted is not None or self._pulling:
+        if self._posted is not None or self._pulling or (self.exhausted and not self.line):
             return None
         if len(self.turns) >= min(self.width, self.admission.ceiling):
             return None
         if self.feed is not None:
             if not self.feed.has_items():
                 return None
-        elif self._no_room():
+        elif not self.line and self._no_room():
             return None
         self._posted = ThreadTurn(self)
         return self._posted
@@ -178,29 +184,26 @@ class ThreadStreamEngine(StreamEngine):
     def pull(self, turn: ThreadTurn) -> bool:
         """Hand the last item's outcome over and take the next one; False if the turn is over."""
         with self.lock:
-            how = self._how_to_pull(turn)
-            if how == _OVER:
+            goes_on = self._goes_on(turn)
+            post = None
+            if goes_on:
+                self._pulling = True
+            else:
                 self.turns.discard(turn)
-            # By whom the input is asked next: by the turn that was posted for it, or by nobody yet.
-            post = None if how == _SLOWLY else self._new_turn()
+                post = self._new_turn()
         if post is not None:
             self._post(post)
-        return self._pull_slowly(turn) if how == _SLOWLY else how == _DONE
+        return goes_on and self._pull_slowly(turn)
 
-    def _how_to_pull(self, turn: ThreadTurn) -> int:
-        """Under the lock: hand over, and decide whether this turn goes on."""
-        once = False
+    def _goes_on(self, turn: ThreadTurn) -> bool:
+        """Under the lock: hand over, and decide whether this turn asks the input for more."""
         if turn.index >= 0:
             turn.put()
-            once = self.admission.gate is not None  # with a rate, each item is admitted by itself
+            if self.admission.gate is not None:
+                return False  # with a rate, each item is admitted by itself
         if self.exhausted or self._pulling or (self.feed is None and self._no_room()):
-            return _OVER
-        if once or (self.admission.contended and turn.time - turn.since >= SLICE):
-            return _OVER
-        if self._quick:
-            return _DONE if self._pull_quickly(turn) else _OVER
-        self._pulling = True
-        return _SLOWLY
+            return False
+        return not (self.admission.contended and turn.time - turn.since >= SLICE)
 
     def _pull_slowly(self, turn: ThreadTurn) -> bool:
         """Take from an input that may run anybody's code, for as long as it likes."""
@@ -234,15 +237,58 @@ class ThreadStreamEngine(StreamEngine):
         if self.feed is None:
             self.window.pulled = self.next_index
 
-    def _pull_quickly(self, turn: ThreadTurn) -> bool:
-        """Under the lock: take from an input that runs nobody's code and never waits."""
-        try:
-            turn.item = self.take()
-        except StopIteration:
-            self.exhausted = True
-            return False
-        self._begin_item(turn)
+    def fill_line(self, turn: ThreadTurn) -> bool:
+        """Take more items from an input that never waits; False if the turn is over."""
+        with self.lock:
+            if not self.line:
+                self._take_ahead()
+            if not self.line:
+                self.turns.discard(turn)
+                return False
+            post = self._new_turn()
+        if post is not None:
+            self._post(post)
         return True
+
+    def _take_ahead(self) -> None:
+        """Under the lock: as many items as fit, and no more than a few."""
+        window = self.window
+        if self.exhausted or self._no_room():
+            return
+        room = window.size - (window.pulled - window.next + len(window.ready))
+        index = self.next_index
+        for item in itertools.islice(self._source or (), min(room, _AHEAD)):
+            self.line.append((index, item))
+            index += 1
+        self.exhausted = index == self.next_index
+        self.next_index = window.pulled = index
+
+    def end_turn(self, turn: ThreadTurn) -> bool:
+        """Somebody waits for the turn's permit: it is over, and the stream stands in line again."""
+        with self.lock:
+            self.turns.discard(turn)
+            post = self._new_turn()
+        if post is not None:
+            self._post(post)
+        return False
+
+    def express_outcome(
+        self, turn: ThreadTurn, value: object, seconds: float
+    ) -> tuple[object, bool]:
+        """What to hand over for the turn's item, and whether there is anything."""
+        error, turn.error = turn.error, None
+        attempts, turn.attempts = turn.attempts, 1
+        if error is not None:
+            with self.lock:
+                self.window.failed += 1
+                if not self.window.outcomes:
+                    self.exhausted = True
+                    self.line.clear()
+                    self.window.fail(turn.index, error)
+                    return None, False
+        elif not self.window.outcomes:
+            return value, True
+        return Outcome[Any](turn.index, turn.item, value, error, attempts, seconds), True
 
     def _pulled_nothing(self, turn: ThreadTurn, *, exhausted: bool) -> bool:
         with self.lock:
@@ -321,7 +367,7 @@ class ThreadStreamEngine(StreamEngine):
 
     def _check_end(self) -> None:
         with self.lock:
-            if not self.exhausted or self.turns or self._pulling or self.window.ended:
+            if not self.exhausted or self.turns or self._pulling or self.line or self.window.ended:
                 return
             posted = self._posted
             if posted is not None:
@@ -349,6 +395,7 @@ class ThreadStreamEngine(StreamEngine):
         """Stop; from any thread, without waiting for anything."""
         with self.lock:
             self._left = self.exhausted = True
+            self.line.clear()
             for turn in tuple(self.turns):
                 if turn.index >= 0:
                     self._leave_behind(turn)

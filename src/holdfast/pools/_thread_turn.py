@@ -6,6 +6,7 @@ over or left behind, never both.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, Protocol
@@ -13,8 +14,9 @@ from typing import Any, Protocol
 from holdfast._core.clock import Clock
 from holdfast._core.outcome import Outcome
 from holdfast.errors import Rejected
+from holdfast.pools._admission import Admission
 from holdfast.pools._entry import WAITING, Entry
-from holdfast.pools._stream_engine import StreamOptions
+from holdfast.pools._stream_engine import SLICE, StreamOptions
 from holdfast.pools._window import Window
 
 __all__ = ("ThreadTurn", "TurnHost")
@@ -29,10 +31,26 @@ class TurnHost(Protocol):
     clock: Clock
     options: StreamOptions
     exhausted: bool
+    admission: Admission
+    line: deque[tuple[int, Any]]
     fn: Callable[[Any], Any]
 
     def pull(self, turn: "ThreadTurn") -> bool:
         """Hand the last item's outcome over and take the next one; False if the turn is over."""
+        ...
+
+    def fill_line(self, turn: "ThreadTurn") -> bool:
+        """Take more items from the input; False if the turn is over."""
+        ...
+
+    def end_turn(self, turn: "ThreadTurn") -> bool:
+        """Somebody waits for the turn's permit: it is over, and the stream stands in line again."""
+        ...
+
+    def express_outcome(
+        self, turn: "ThreadTurn", value: object, seconds: float
+    ) -> tuple[object, bool]:
+        """What to hand over for the turn's item, and whether there is anything."""
         ...
 
     def take_turn(self, turn: "ThreadTurn") -> Entry | None:
@@ -98,6 +116,8 @@ class ThreadTurn:
     def run_items(self) -> bool:
         """Run items; True if a fresh context is wanted because an item has changed this one."""
         engine = self.engine
+        if engine.window.express:
+            return self._run_express()
         base = copy_context()
         fn, now = engine.fn, engine.clock.now
         self.since = self.time = now()
@@ -117,6 +137,52 @@ class ThreadTurn:
         with engine.lock:
             self.put()
             return self in engine.turns
+
+    def _run_express(self) -> bool:
+        """Run items from an input that never waits, without a lock for each of them.
+
+        They are taken from the engine's line and put where the consumer finds them, each by one step
+        that can't be torn; the lock is needed to fill the line, and when something goes wrong.
+        """
+        engine = self.engine
+        window, admission = engine.window, engine.admission
+        held, ordered, plain = window.held, window.ordered, not window.outcomes
+        fn, now, pop, sequence = engine.fn, engine.clock.now, engine.line.popleft, window.sequence
+        copy = copy_context
+        base = copy()
+        time = since = now()
+        while True:
+            if admission.contended and time - since >= SLICE:
+                return engine.end_turn(self)
+            try:
+                index, item = pop()
+            except IndexError:
+                if not engine.fill_line(self):
+                    return False
+                continue
+            self.index, self.item, self.began = index, item, time
+            try:
+                value = fn(item)
+            except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the consumer
+                self._try_again(error)
+                value, self.value = self.value, None
+            began, time = time, now()
+            if self.error is not None or self.attempts > 1 or not plain:
+                value, keep = engine.express_outcome(self, value, time - began)
+            else:
+                keep = True
+            if keep:
+                key = index if ordered else sequence()
+                held[key] = value
+                if window.waiter is not None and key == window.next:
+                    window.wake()
+            self.index = -1
+            value = item = self.item = None
+            try:
+                if copy() != base:
+                    return True
+            except Exception:  # noqa: BLE001 - values of context variables may refuse to be compared
+                return True
 
     def put(self) -> None:
         """Under the lock: hand over what the turn's item has come to, unless nobody waits for it."""

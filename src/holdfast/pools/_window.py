@@ -17,6 +17,7 @@ same way a worker sets ``starved`` before it looks at the room again, and the co
 it looks at ``starved``.
 """
 
+import itertools
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,7 @@ class Window:
         "ended",
         "error",
         "error_at",
+        "express",
         "failed",
         "feed",
         "final_error",
@@ -40,6 +42,7 @@ class Window:
         "outcomes",
         "pulled",
         "ready",
+        "sequence",
         "size",
         "starved",
         "waiter",
@@ -64,6 +67,10 @@ class Window:
         self.error: BaseException | None = None
         self.error_at = -1
         self.final_error: BaseException | None = None
+        # Whether outcomes are put without a lock, all in ``held``, from where the consumer lets go of
+        # them by itself; then ``next`` is the consumer's to write, and ``sequence`` orders them.
+        self.express = False
+        self.sequence = itertools.count().__next__
 
     # ------------------------------------------------------------ the workers' side
 
@@ -91,7 +98,7 @@ class Window:
 
     def fail(self, index: int, error: BaseException) -> bool:
         """End the stream at this item; False if an earlier one has ended it already."""
-        key = index if self.ordered else self.next
+        key = index if self.ordered else self.sequence() if self.express else self.next
         if self.error is not None and self.error_at <= key:
             return False
         self.error_at = key
@@ -125,7 +132,7 @@ class Window:
         """Whether the consumer has taken all that it will ever get."""
         # The end is read before the line: what is put last is put before the end is declared.
         over = self.ended or (self.error is not None and self.next >= self.error_at)
-        return over and not self.ready
+        return over and not self.ready and self.next not in self.held
 
     def last_word(self) -> BaseException | None:
         """What to raise at the end, or None."""

@@ -185,6 +185,12 @@ class _Outcomes:
         self._ready = engine.window.ready
         self._pop = engine.window.ready.popleft
 
+    def _look(self) -> bool:
+        """Whether there is something to take."""
+        if self._window.express:
+            self._window.release()
+        return bool(self._ready)
+
     def __del__(self) -> None:
         if not self._window.ended:
             self._engine.let_go()
@@ -238,7 +244,7 @@ class _AsyncOutcomes(_Outcomes):
             loop = self._loop = asyncio.get_running_loop()
             self._same_loop = self._engine.start(loop)
         mailbox = loop_state(loop)
-        while not self._ready:
+        while not self._look():
             if window.over():
                 await self._finish()
             future: asyncio.Future[None] = loop.create_future()
@@ -246,7 +252,7 @@ class _AsyncOutcomes(_Outcomes):
             window.waiter = waiter.deliver if self._same_loop else waiter.post
             if window.starved:
                 window.feed()
-            if self._ready or window.over():
+            if self._look() or window.over():
                 window.waiter = None
                 continue
             try:
@@ -310,13 +316,13 @@ class _BlockingOutcomes(_Outcomes):
         if not self._started:
             self._started = True
             self._engine.start(None)
-        while not self._ready:
+        while not self._look():
             if window.over():
                 self._finish()
             window.waiter = self._waiter.open
             if window.starved:
                 window.feed()
-            if self._ready or window.over():
+            if self._look() or window.over():
                 window.waiter = None
                 continue
             self._engine.clock.acquire(self._waiter.latch, None)
