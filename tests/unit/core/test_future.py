@@ -5,6 +5,7 @@ import concurrent.futures
 import gc
 import logging
 import threading
+import time
 import weakref
 from concurrent.futures import CancelledError, Future, InvalidStateError
 
@@ -12,6 +13,7 @@ import pytest
 
 from holdfast._core import clock
 from holdfast._core.future import CallFuture
+from holdfast.pools import ThreadPool
 
 
 class _Withdrawable(CallFuture):
@@ -145,6 +147,45 @@ def test_only_the_first_outcome_counts(first, second):
 
     assert (future._state, future._result, future._exception) == (state, result, error)
     assert calls == [future]
+
+
+@pytest.mark.parametrize("end", ["value", "cancelled"])
+def test_a_call_that_is_marked_as_running_too_late_stays_settled(end):
+    """Its deadline, or its caller, was faster than the worker that took it."""
+    future = CallFuture()
+    if end == "value":
+        future.settle(1, None)
+    else:
+        future.settle_cancelled()
+
+    future.mark_running()
+
+    assert future.done()
+    assert not future.running()
+
+
+def test_a_deadline_that_passes_as_the_worker_begins_costs_no_worker(monkeypatch):
+    """The call ends by its timeout or by itself, and the pool serves the next one."""
+    mark_running = CallFuture.mark_running
+
+    def lose_the_processor_until_the_deadline(future):
+        concurrent.futures.wait([future], timeout=1)
+        mark_running(future)
+
+    pool = ThreadPool(1, max_abandoned=0)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(CallFuture, "mark_running", lose_the_processor_until_the_deadline)
+            late = pool.options(timeout=0.01).submit(int)
+            ended, _ = concurrent.futures.wait([late], timeout=5)
+        deadline = time.monotonic() + 5
+        while pool.stats().in_flight and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+        assert ended == {late}
+        assert pool.submit(pow, 2, 5).result(timeout=5) == 32
+    finally:
+        pool.close(1)
 
 
 @pytest.mark.parametrize(
