@@ -11,9 +11,13 @@ Guarantees
 - a call past its deadline, or one that the consumer has left, is counted as abandoned, keeps its
   permit, and its result is dropped; the pool's replacements carry the stream on.
 
-States, under ``_lock``: a turn is posted (at most one) -> active -> ended. ``_pulling`` is True while a
+States, under ``lock``: a turn is posted (at most one) -> active -> ended. ``_pulling`` is True while a
 thread is in the input. Whoever ends a turn does so in the same critical section in which it found
 the reason; so nobody counts it as working when it has decided to go.
+
+The express way, for an input that runs nobody's code (a list, a tuple, a range) and calls without a
+deadline: a few items are taken ahead into ``line``, from where any thread of the stream takes the
+next one, and outcomes go to the window without the lock. Each is a single step of a deque or a dict.
 """
 
 import asyncio
