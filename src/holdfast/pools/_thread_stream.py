@@ -30,12 +30,13 @@ from contextvars import copy_context
 from typing import Any, Final
 
 from holdfast._core.outcome import Outcome
-from holdfast.errors import CallTimeout, PoolClosed, Rejected
+from holdfast.errors import PoolClosed, Rejected
 from holdfast.pools._bridge import Bridge
 from holdfast.pools._entry import Entry
 from holdfast.pools._feed import Dry
 from holdfast.pools._stream_engine import SLICE, StreamEngine, StreamOptions
 from holdfast.pools._thread_core import ThreadCore
+from holdfast.pools._thread_sweep import TurnSweep, late_item
 from holdfast.pools._thread_turn import ThreadTurn
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
@@ -54,7 +55,7 @@ _AHEAD: Final = 16
 class ThreadStreamEngine(StreamEngine):
     """Runs one stream's items on the threads of a pool."""
 
-    __slots__ = ("_left", "_posted", "_pulling", "_sweep_due", "core", "line", "lock", "turns")
+    __slots__ = ("_left", "_posted", "_pulling", "_sweep", "core", "line", "lock", "turns")
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class ThreadStreamEngine(StreamEngine):
         self._pulling = False
         self.line: deque[tuple[int, Any]] = deque()  # items that were taken ahead, with their index
         self._left = False  # the consumer has gone
-        self._sweep_due: float | None = None
+        self._sweep: TurnSweep | None = None
 
     # ------------------------------------------------------------ begin
 
@@ -92,14 +93,8 @@ class ThreadStreamEngine(StreamEngine):
         else:
             self._start_feed()
         if self.options.timeout is not None:
-            self._watch(self.options.timeout)
+            self._sweep = TurnSweep(self, self.options.timeout)
         return False
-
-    def _watch(self, pause: float) -> None:
-        """Have the timer sweep the running items after ``pause`` seconds."""
-        self._sweep_due = TIMER.watch(self, pause)
-        if self.window.ended:  # it may have ended before there was anything to unwatch
-            TIMER.unwatch(self, self._sweep_due)
 
     def _start_feed(self) -> None:
         assert self.feed is not None  # noqa: S101 - made by start
@@ -320,37 +315,10 @@ class ThreadStreamEngine(StreamEngine):
 
     # ------------------------------------------------------------ deadlines
 
-    def expire(self) -> None:
-        """On the timer's thread: give up what has run for too long, and look again later."""
-        assert self.options.timeout is not None  # noqa: S101 - watched only with a timeout
-        now = self.clock.now()
-        nearest = self.options.timeout
-        with self.lock:
-            late = False
-            for turn in tuple(self.turns):
-                if turn.started is None:
-                    continue
-                left = turn.started + self.options.timeout - now
-                if left > 0:
-                    nearest = min(nearest, left)
-                else:
-                    late = True
-                    self._time_out(turn)
-        if late:
-            self._hire()
-            self._check_end()
-        if not self.window.ended:
-            self._watch(max(nearest, self.options.timeout / 64, 0.001))
-
-    def _time_out(self, turn: ThreadTurn) -> None:
+    def time_out(self, turn: ThreadTurn) -> None:
         """Under the lock: the turn's item has its outcome now; its thread goes on as abandoned."""
         self._leave_behind(turn)
-        error = CallTimeout(
-            f"pool {self.admission.name!r}: item {turn.index} ran longer than its timeout of "
-            f"{self.options.timeout:g} s; a thread can't be stopped, so it still runs and keeps its permit "
-            f"({self.admission.abandoned} abandoned)",
-            stopped=False,
-        )
+        error = late_item(self.admission, turn.index, self.options.timeout)
         self.window.failed += 1
         if self.window.outcomes:
             took = self.clock.now() - turn.began
@@ -359,6 +327,11 @@ class ThreadStreamEngine(StreamEngine):
         else:
             self.exhausted = True
             self.window.fail(turn.index, error)
+
+    def go_on_without(self) -> None:
+        """Turns were left behind: others carry on, or the stream is over."""
+        self._hire()
+        self._check_end()
 
     def _leave_behind(self, turn: ThreadTurn) -> None:
         """Under the lock: nobody waits for this turn's item any more."""
@@ -382,8 +355,8 @@ class ThreadStreamEngine(StreamEngine):
         self._end()
 
     def _end(self) -> None:
-        if self._sweep_due is not None:
-            TIMER.unwatch(self, self._sweep_due)
+        if self._sweep is not None:
+            self._sweep.stop()
         if self.feed is not None:
             self._stop_feed()
         else:
