@@ -32,6 +32,7 @@ class CaseResult:
 
     Attributes:
         n: Items in each run.
+        repeats: Measured runs in each process.
         samples: By variant, in order of the rounds.
         missing: By variant, the library that is not installed.
         failures: By variant, why it has no figures (or fewer).
@@ -40,6 +41,7 @@ class CaseResult:
 
     case: Case
     n: int
+    repeats: int
     samples: dict[str, list[Sample]] = field(default_factory=dict[str, list[Sample]])
     failures: dict[str, str] = field(default_factory=dict[str, str])
     missing: dict[str, str] = field(default_factory=dict[str, str])
@@ -61,7 +63,8 @@ def run_case(
 ) -> CaseResult:
     """Run ``rounds`` rounds of a case, or as many as it takes at most."""
     n = case.quick_n if quick else case.n
-    result = CaseResult(case, n)
+    repeats = (case.repeats + 1) // 2 if quick else case.repeats
+    result = CaseResult(case, n, repeats)
     result.left_out = _reason_to_leave_out(case, n)
     if result.left_out is not None:
         return result
@@ -92,7 +95,7 @@ def _add_sample(result: CaseResult, claim: Claim, name: str, round_: int, place:
         "case": case.name,
         "variant": name,
         "n": result.n,
-        "repeats": case.repeats,
+        "repeats": result.repeats,
         "warm_n": min(case.warm_n, result.n),
         "watch_loop": case.watch_loop,
         "one_core": case.one_core,

@@ -48,7 +48,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "title": case.title,
         "n": result.n,
         "unit": case.unit,
-        "repeats": case.repeats,
+        "repeats": result.repeats,
         "one_core": case.one_core,
         "left_out": result.left_out,
         "variants": [

@@ -60,7 +60,7 @@ def case_lines(result: CaseResult) -> list[str]:
 
 def _size(result: CaseResult) -> str:
     rounds = max((len(samples) for samples in result.samples.values()), default=0)
-    repeats = _times(result.case.repeats, "run")
+    repeats = _times(result.repeats, "run")
     return f"{_times(rounds, 'round')} of {repeats} of {result.n:,}"
 
 

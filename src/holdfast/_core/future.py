@@ -38,6 +38,7 @@ class CallFuture(Future[R], Generic[R]):
 
     # Defaults live on the class: a call that nobody waits for in a special way sets none of them.
     _state: str = PENDING
+    _began = False
     _result: R | None = None
     _exception: BaseException | None = None
     _parked: list[Latch] | None = None
@@ -102,8 +103,8 @@ class CallFuture(Future[R], Generic[R]):
         self.settle(None, exception)
 
     def mark_running(self) -> None:
-        """Show the call as running."""
-        self._state = RUNNING
+        """Show the call as running; an outcome that came first, from a deadline, stays."""
+        self._began = True
 
     def _announce(self) -> None:
         if self._parked is not None:
@@ -128,7 +129,7 @@ class CallFuture(Future[R], Generic[R]):
         """Take the call out of line; False if it has started. See :meth:`_withdraw`."""
         if self._state == CANCELLED_AND_NOTIFIED:
             return True
-        if self._state != PENDING or not self._withdraw():
+        if self._state != PENDING or self._began or not self._withdraw():
             return False
         self.settle_cancelled()
         return True
@@ -143,7 +144,7 @@ class CallFuture(Future[R], Generic[R]):
 
     def running(self) -> bool:
         """Whether the call has started and has not ended."""
-        return self._state == RUNNING
+        return self._state == RUNNING or (self._began and self._state == PENDING)
 
     def done(self) -> bool:
         """Whether there is an outcome, or the call was taken back."""
@@ -194,6 +195,11 @@ class CallFuture(Future[R], Generic[R]):
             raise TimeoutError
         if self._state == CANCELLED_AND_NOTIFIED:
             raise CancelledError
+
+    def __repr__(self) -> str:
+        if self.running():
+            return f"<{type(self).__name__} at {id(self):#x} state=running>"
+        return super().__repr__()
 
     def __await__(self) -> Generator[Any, None, R]:
         """Wait for the outcome without holding the loop; cancelling the waiter cancels the call."""

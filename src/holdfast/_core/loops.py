@@ -82,19 +82,22 @@ class LoopState:
         "_timer_at",
         "_wake_fd",
         "_wheel",
+        "closing",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
         self._letters: deque[Letter] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a loop may be closed from within its own wake-up
         self._armed = False
         self._deferred: list[Deferred] = []
         self._wheel: Wheel[Due] = Wheel()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._wake_fd = -1
+        self.closing = False
         self._closer: AsyncGenerator[None] | None = None
+        self._hook_close(loop)
         if hasattr(os, "eventfd"):
             self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._release_fd = weakref.finalize(self, os.close, self._wake_fd)
@@ -113,8 +116,7 @@ class LoopState:
         self._letters.append(letter)
         if not self._armed:
             return self._post_first(letter)
-        loop = self._loop()
-        return (loop is not None and not loop.is_closed()) or self._take_back(letter)
+        return not self.closing or self._take_back(letter)
 
     def _post_first(self, letter: Letter) -> bool:
         with self._lock:
@@ -125,7 +127,7 @@ class LoopState:
 
     def _wake(self) -> bool:
         loop = self._loop()
-        if loop is None or loop.is_closed():
+        if self.closing or loop is None or loop.is_closed():
             return False
         if self._wake_fd >= 0:
             # Set before the write, because the loop may run before the write returns.
@@ -233,6 +235,37 @@ class LoopState:
                 loop.remove_reader(fd)
             self._release_fd()
         self._deliver()
+
+    def _hook_close(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have :meth:`end` called before the loop closes; there is no other word of that."""
+        close = loop.close
+        state = weakref.ref(self)
+
+        def close_after_the_last_letters() -> None:
+            alive = state()
+            if alive is not None and not loop.is_running():  # else the loop refuses to close
+                alive.end()
+            close()
+
+        loop.__dict__["close"] = close_after_the_last_letters  # this loop's alone
+
+    def end(self) -> None:
+        """The loop is about to close: deliver what has been posted, refuse everything from now on.
+
+        A coroutine on the loop will not run again. Who delivers something that must not be lost, a
+        permit, looks at ``closing``.
+        """
+        with self._lock:
+            self.closing = True
+        # Letters of senders that saw the flag too late are here too, or are taken back by them.
+        while self._letters:
+            try:
+                letter = self._letters.popleft()
+            except IndexError:
+                break
+            letter.deliver()
+        self.close()
+        self._closer = None
 
 
 async def _close_at_shutdown(state: "weakref.ref[LoopState]") -> AsyncGenerator[None]:

@@ -70,7 +70,7 @@ class Waiter:
             self.core.pass_on_unused(self)
 
     def _receive(self) -> bool:
-        if self.future.done():
+        if self.future.done() or self.mailbox.closing:
             return False
         self.received = True
         self.future.set_result(None)

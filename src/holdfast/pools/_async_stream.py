@@ -65,6 +65,8 @@ class _Turn:
     def deliver(self) -> None:
         if self.error is not None:
             self.engine.turn_refused(self.error)
+        elif self.engine.mailbox.closing:
+            self.engine.core.give_back()  # nothing runs on this loop any more
         else:
             self.engine.turn_granted()
 

@@ -91,8 +91,13 @@ class LoopCall:
         """Send the outcome to the loop; lost only with the loop itself."""
         self.value = value
         self.error = error
-        self.fn = None
         self.mailbox.post(self)
+
+    def let_go(self) -> None:
+        """It has run, or never will: drop what it was called with, which may be large."""
+        self.fn = None
+        self.args = ()
+        self.kwargs = _NOTHING
 
     def deliver(self) -> None:
         """On the loop: wake the coroutine."""
@@ -104,6 +109,7 @@ class LoopCall:
 
     def refuse(self, error: Rejected) -> None:
         """Bring the refusal to the coroutine."""
+        self.let_go()
         self.finish(None, error)
 
     def expire(self) -> None:
@@ -153,14 +159,18 @@ class SubmittedCall(CallFuture[Any]):
         return self.core.ended(self, value, None)
 
     def finish(self, value: Any, error: BaseException | None) -> None:
-        """Settle the future, and let go of the arguments, which may be large."""
+        """Settle the future."""
+        self.settle(value, error)
+
+    def let_go(self) -> None:
+        """It has run, or never will: drop what it was called with, which may be large."""
         self.fn = None
         self.args = ()
         self.kwargs = _NOTHING
-        self.settle(value, error)
 
     def refuse(self, error: Rejected) -> None:
         """Settle the future with the refusal, and wake a submitter that is still blocked."""
+        self.let_go()
         self.finish(None, error)
         if not self._is_accepted:
             self.accepted()

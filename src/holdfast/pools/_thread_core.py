@@ -115,8 +115,8 @@ class ThreadCore:
     def ended(self, call: ThreadCall, value: object, error: BaseException | None) -> Entry | None:
         """Give the permit back, tell whoever waits, and return the call that this thread takes next."""
         then = self.admission.end(call, error is None)
+        call.let_go()
         if call.abandoned:
-            call.fn = None
             log.warning(
                 "pool %r: an abandoned call ended at last; its result is dropped",
                 self.admission.name,
