@@ -19,6 +19,7 @@ import math
 import os
 import threading
 import weakref
+from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Protocol
@@ -105,6 +106,11 @@ class LoopState:
             self._closer = _close_at_shutdown(weakref.ref(self))
             with contextlib.suppress(StopIteration):
                 self._closer.__anext__().__await__().send(None)
+
+    def is_here(self) -> bool:
+        """Whether the loop runs in this thread."""
+        loop = _get_running_loop()
+        return loop is not None and loop is self._loop()
 
     # ------------------------------------------------------------ mailbox
 

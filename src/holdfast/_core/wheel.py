@@ -15,13 +15,20 @@ E = TypeVar("E")
 _FINEST = 0.001
 
 
+class _Bucket(set[E]):
+    """Entries that are due at the same moment."""
+
+    __slots__ = ("when",)
+    when: float
+
+
 class Wheel(Generic[E]):
     """Entries by the moment at which they are due, in seconds of whoever's clock."""
 
     __slots__ = ("_buckets", "_order")
 
     def __init__(self) -> None:
-        self._buckets: dict[float, set[E]] = {}
+        self._buckets: dict[float, _Bucket[E]] = {}
         self._order: list[float] = []
 
     def __len__(self) -> int:
@@ -38,11 +45,11 @@ class Wheel(Generic[E]):
         when = (int((now + delay) / width) + 1) * width
         bucket = self._buckets.get(when)
         if bucket is None:
-            self._buckets[when] = {entry}
+            bucket = self._buckets[when] = _Bucket()
+            bucket.when = when
             heapq.heappush(self._order, when)
-        else:
-            bucket.add(entry)
-        return when
+        bucket.add(entry)
+        return bucket.when  # one float for all of them, where each may be kept by its entry
 
     def discard(self, entry: E, when: float) -> None:
         """Forget ``entry``; does nothing if it has come due already."""

@@ -1,7 +1,6 @@
 """The hand-over of permits to coroutines, in whichever loop and thread they wait."""
 
 import asyncio
-from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from typing import Protocol, cast
 
 from holdfast._core.clock import Clock
@@ -32,32 +31,29 @@ class Waiter:
     """
 
     __slots__ = (
-        "abandoned",
         "core",
         "due",
         "error",
         "future",
-        "loop",
         "mailbox",
         "received",
         "state",
     )
     counted = True
+    abandoned = False  # a coroutine can be cancelled, so it never is
 
     def __init__(self, core: "AsyncCore", loop: asyncio.AbstractEventLoop) -> None:
         self.core = core
-        self.loop = loop
         self.mailbox: LoopState = loop_state(loop)
         self.future: asyncio.Future[None] = loop.create_future()
         self.state = WAITING
-        self.abandoned = False
         self.received = False
         self.error: Rejected | None = None
         self.due: float | None = None
 
     def granted(self) -> bool:
         """Bring the permit to the loop."""
-        if _get_running_loop() is self.loop:
+        if self.mailbox.is_here():
             return self._receive()
         return self.mailbox.post(self)
 
