@@ -270,8 +270,12 @@ class LoopState:
             except IndexError:
                 break
             letter.deliver()
+        closer, self._closer = self._closer, None
+        if closer is not None:
+            # Run to its end here, which calls close(): left to the collector, it would want a loop.
+            with contextlib.suppress(StopIteration):
+                closer.aclose().__await__().send(None)
         self.close()
-        self._closer = None
 
 
 async def _close_at_shutdown(state: "weakref.ref[LoopState]") -> AsyncGenerator[None]:
