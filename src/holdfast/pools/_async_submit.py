@@ -8,7 +8,7 @@ from contextvars import copy_context
 from typing import Any
 
 from holdfast._core.future import CallFuture
-from holdfast.errors import CallTimeout, QueueTimeout, Rejected
+from holdfast.errors import CallTimeout, QueueTimeout, Rejected, UnderPressure
 from holdfast.pools._async_core import AsyncCore, RunDeadline
 from holdfast.pools._entry import WAITING
 from holdfast.pools._timer import TIMER
@@ -57,7 +57,7 @@ class AsyncCall(CallFuture[Any]):
         admission = self._core.admission
         queued = admission.line_up(self, may_block=may_block)
         if self._queue_timeout is not None:
-            self._due = TIMER.watch(self, self._queue_timeout)
+            self._watch(self._queue_timeout)
         self._core.pump()
         if queued or self._is_accepted:
             return
@@ -72,6 +72,17 @@ class AsyncCall(CallFuture[Any]):
             raise
         if self.done() and isinstance(error := self.exception(), Rejected):
             raise error
+
+    def _watch(self, queue_timeout: float) -> None:
+        try:
+            self._due = TIMER.watch(self, queue_timeout)
+        except RuntimeError as error:
+            if self._core.admission.withdraw(self):  # else it has started, and waits no more
+                raise self._core.admission.refusal(
+                    UnderPressure,
+                    f"the system refused the thread that watches deadlines ({error}); raise the limit "
+                    "on threads (ulimit -u, pids.max), or run fewer",
+                ) from error
 
     # ------------------------------------------------------------ as an entry
 

@@ -7,9 +7,9 @@ leaves, and its outcome is brought to whoever waits.
 
 import logging
 
-from holdfast.errors import CallTimeout, PoolClosed, QueueTimeout
+from holdfast.errors import CallTimeout, PoolClosed, QueueTimeout, UnderPressure
 from holdfast.pools._admission import Admission
-from holdfast.pools._entry import ENDED, RUNNING, Entry
+from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall, ThreadCall
 from holdfast.pools._thread_crew import ThreadCrew, Work
@@ -38,12 +38,18 @@ class ThreadCore:
     def submit_from_loop(self, call: LoopCall) -> None:
         """Give ``call`` a place. The worker is sent at the end of the loop's pass, once for a burst."""
         admission = self.admission
-        with self._lock:
-            _, dropped = admission._line_up(call, may_block=True)  # noqa: SLF001 - one lock for both halves of the pool
+        self._watch_first(call)
+        try:
+            with self._lock:
+                _, dropped = admission._line_up(call, may_block=True)  # noqa: SLF001 - one lock for both halves of the pool
+        except BaseException:
+            call.state = (
+                ENDED  # before the watch ends: a deadline that comes now finds nothing to do
+            )
+            self._unwatch(call)
+            raise
         if dropped is not None:
             admission.refuse_dropped(dropped)
-        if call.timeout is not None or call.queue_until is not None:
-            self._watch(call)
         if self.crew.searching:
             return
         if self._lone and admission.in_flight == 0:
@@ -60,13 +66,19 @@ class ThreadCore:
     def submit(self, call: SubmittedCall, *, may_block: bool) -> bool:
         """Give ``call`` a place and see to it that a worker comes; False if it is still blocked."""
         admission = self.admission
-        with self._lock:
-            queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
-            worker = self.crew.needed()
+        self._watch_first(call)
+        try:
+            with self._lock:
+                queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
+                worker = self.crew.needed()
+        except BaseException:
+            call.state = (
+                ENDED  # before the watch ends: a deadline that comes now finds nothing to do
+            )
+            self._unwatch(call)
+            raise
         if dropped is not None:
             admission.refuse_dropped(dropped)
-        if call.timeout is not None or call.queue_until is not None:
-            self._watch(call)
         if worker is not None and not self.crew.send(worker):
             self.crew.refuse_threadless(call)
         return queued
@@ -129,6 +141,19 @@ class ThreadCore:
 
     # ------------------------------------------------------------ deadlines
 
+    def _watch_first(self, call: ThreadCall) -> None:
+        """Watch a call with a deadline before it has a place: what can't be watched must not run."""
+        if call.timeout is None and call.queue_until is None:
+            return
+        try:
+            self._watch(call)
+        except RuntimeError as error:
+            raise self.admission.refusal(
+                UnderPressure,
+                f"the system refused the thread that watches deadlines ({error}); raise the limit on "
+                "threads (ulimit -u, pids.max), or run fewer",
+            ) from error
+
     def _watch(self, call: ThreadCall) -> None:
         now = self.now()
         moments = [now + call.timeout] if call.timeout is not None else []
@@ -156,6 +181,8 @@ class ThreadCore:
         elif call.queue_until is not None and now >= call.queue_until:
             if self.admission.withdraw(call):
                 call.refuse(self._queue_timeout(call))
+            elif call.state == WAITING:
+                self._watch(call)  # it is watched before it has its place
             else:
                 self._check_running(call, now)
         else:

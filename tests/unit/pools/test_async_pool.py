@@ -5,9 +5,17 @@ import threading
 
 import pytest
 
-from holdfast.errors import CallTimeout, PoolClosed, QueueFull, QueueTimeout, RateLimited
+from holdfast.errors import (
+    CallTimeout,
+    PoolClosed,
+    QueueFull,
+    QueueTimeout,
+    RateLimited,
+    UnderPressure,
+)
 from holdfast.limits import Rate
 from holdfast.pools import AsyncPool
+from holdfast.pools._timer import TIMER
 
 
 class Spy:
@@ -440,3 +448,28 @@ def test_a_waiter_whose_loop_has_closed_harms_nobody():
     assert last.result(20) == "last"
     pool.close()
     del task
+
+
+async def test_a_submitted_call_whose_wait_cannot_be_watched_never_runs(monkeypatch):
+    """The thread for deadlines is refused: the call is too, and the pool goes on."""
+    gate, ran = asyncio.Event(), []
+
+    async def note():
+        ran.append(1)
+
+    def refuse(name, target):
+        raise RuntimeError("can't start new thread")
+
+    TIMER.settle()
+    async with AsyncPool(1) as pool:
+        holder = asyncio.ensure_future(pool.run(gate.wait))
+        await settle()
+        with monkeypatch.context() as patch:
+            patch.setattr("holdfast.pools._timer.start_thread", refuse)
+            with pytest.raises(UnderPressure, match="deadlines"):
+                pool.options(queue_timeout=60).submit(note)
+        gate.set()
+        await holder
+        assert await pool.run(asyncio.sleep, 0, "next") == "next"
+
+    assert ran == []

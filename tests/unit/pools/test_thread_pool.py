@@ -18,6 +18,7 @@ from holdfast.errors import (
 )
 from holdfast.limits import Rate
 from holdfast.pools import ThreadPool
+from holdfast.pools._timer import TIMER
 
 
 class Gate:
@@ -640,6 +641,29 @@ def test_a_refused_first_thread_is_told_at_submit(monkeypatch):
     assert ran == [2]
     assert pool.stats().refused_threads == 1
     pool.close()
+
+
+@pytest.mark.parametrize("options", [{"timeout": 60}, {"queue_timeout": 60}])
+async def test_a_call_whose_deadline_cannot_be_watched_never_runs(monkeypatch, options):
+    """The thread for deadlines is refused: the call is too, and the pool goes on."""
+    ran = []
+
+    def refuse(name, target):
+        raise RuntimeError("can't start new thread")
+
+    TIMER.settle()
+    async with ThreadPool(2) as pool:
+        assert await pool.run(pow, 2, 2) == 4
+        with monkeypatch.context() as patch:
+            patch.setattr("holdfast.pools._timer.start_thread", refuse)
+            with pytest.raises(UnderPressure, match="deadlines"):
+                pool.options(**options).submit(ran.append, 1)
+            with pytest.raises(UnderPressure, match="deadlines"):
+                await pool.options(**options).run(ran.append, 2)
+        assert await pool.options(**options).run(pow, 2, 3) == 8
+
+    assert ran == []
+    assert pool.stats().rejected == {"pressure": 2}
 
 
 def test_a_refused_further_thread_leaves_the_call_to_those_there_are(monkeypatch):
