@@ -26,7 +26,7 @@ from typing import Protocol
 
 from holdfast._core.wheel import Wheel
 
-__all__ = ("Deferred", "Due", "Letter", "LoopState", "loop_state")
+__all__ = ("Deferred", "Due", "Letter", "LoopState", "end_pass_here", "loop_state")
 
 _KEY = "_holdfast_state"
 
@@ -59,6 +59,13 @@ def loop_state(loop: asyncio.AbstractEventLoop) -> "LoopState":
     return state
 
 
+def end_pass_here() -> None:
+    """Do what the loop that runs in this thread, if one does, has put off to the end of its pass."""
+    loop = _get_running_loop()
+    if loop is not None and (state := loop.__dict__.get(_KEY)) is not None:
+        state.end_pass()
+
+
 class Deferred(Protocol):
     """Something to be done once at the end of a pass of the loop, however often it was asked for."""
 
@@ -74,7 +81,6 @@ class LoopState:
         "__weakref__",
         "_armed",
         "_closer",
-        "_deferred",
         "_letters",
         "_lock",
         "_loop",
@@ -83,7 +89,9 @@ class LoopState:
         "_timer_at",
         "_wake_fd",
         "_wheel",
+        "burst",
         "closing",
+        "deferred",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -91,7 +99,10 @@ class LoopState:
         self._letters: deque[Letter] = deque()
         self._lock = threading.RLock()  # a loop may be closed from within its own wake-up
         self._armed = False
-        self._deferred: list[Deferred] = []
+        self.deferred: list[Deferred] = []
+        self.burst: Deferred | None = (
+            None  # what was deferred last in this pass, for whoever adds to it
+        )
         self._wheel: Wheel[Due] = Wheel()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -178,16 +189,18 @@ class LoopState:
 
     def defer(self, work: Deferred) -> None:
         """Have ``work.at_pass_end()`` called when the loop has run what is ready now."""
-        deferred = self._deferred
+        deferred = self.deferred
         if work not in deferred:
             if not deferred:
                 loop = self._loop()
                 assert loop is not None  # noqa: S101 - it is running this very call
-                loop.call_soon(self._end_pass)
+                loop.call_soon(self.end_pass)
             deferred.append(work)
 
-    def _end_pass(self) -> None:
-        works, self._deferred = self._deferred, []
+    def end_pass(self) -> None:
+        """Do now what was put off to the end of this pass; on the loop's thread."""
+        works, self.deferred = self.deferred, []
+        self.burst = None
         for work in works:
             work.at_pass_end()
 

@@ -112,7 +112,9 @@ def stream(
         limit: Most calls at once, at least 1.
         ordered: Deliver in input order; otherwise as they complete.
         outcomes: Deliver :class:`Outcome` records instead of values, and errors among them.
-        buffer: Items beyond ``limit`` that may be in between, 0 or more; default ``limit``.
+        buffer: Items beyond ``limit`` that may be in between, 0 or more. Default: ``limit``, or up to
+            1,024 in all where a list, tuple or range is run through by blocking calls in less than
+            20 microseconds an item.
         timeout: Longest run of one attempt in seconds; None is no bound.
         retry: Call again after an error.
         rate: How often calls may start.

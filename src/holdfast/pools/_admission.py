@@ -17,7 +17,7 @@ Assumes: ``accepted`` of an entry does nothing but release a lock; everything el
 a pool does happens outside the lock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from holdfast._core.clock import Clock
 from holdfast.errors import PoolClosed, QueueFull
@@ -130,6 +130,21 @@ class Admission(Ledger):
         if self.in_flight >= self.ceiling:
             self.contended = True
         return queued, dropped
+
+    def _line_up_all(self, entries: Sequence[Entry]) -> bool:
+        """Under the lock: a place in the queue for each, if nothing speaks against it; else for none."""
+        line = self._line
+        if self.closed or self.abandoned or self.gate is not None:
+            return False
+        if self.queued() + self.in_flight + len(entries) > self.ceiling + self.max_queue:
+            return False
+        for entry in entries:
+            line[entry] = None
+        self.counters.submitted += len(entries)
+        self._note_peak_queued()
+        if self.in_flight >= self.ceiling:
+            self.contended = True
+        return True
 
     def line_up_turn(self, entry: Entry) -> bool:
         """Give a stream its one place in the line, over and above ``max_queue``; False if closed."""

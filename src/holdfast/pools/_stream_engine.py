@@ -30,7 +30,8 @@ class StreamOptions:
 
     Attributes:
         limit: Most permits at once; None is all that the pool has.
-        buffer: Items beyond the limit between input and consumer; None is as many as the limit.
+        buffer: Items beyond the limit between input and consumer; None is as many as the limit, and
+            more for quick items on threads (:meth:`Window.adapt`).
         ordered: Deliver in input order.
         outcomes: Deliver records, errors among them.
         timeout: Longest run of one attempt in seconds.

@@ -27,12 +27,21 @@ class CallHost(Protocol):
 
     clock: Clock
 
+    @property
+    def end(self) -> Callable[[Entry, bool], Entry | None]:
+        """Gives a call's permit back, with whether it succeeded; returns who got it."""
+        ...
+
     def now(self) -> float:
         """Seconds on the pool's clock."""
         ...
 
-    def ended(self, call: "ThreadCall", value: object, error: BaseException | None) -> Entry | None:
+    def ended(self, call: "ThreadCall", value: Any, error: BaseException | None) -> Entry | None:
         """The call has run; returns what its thread does next."""
+        ...
+
+    def finish(self, call: "ThreadCall", value: Any, error: BaseException | None) -> None:
+        """The permit is back: tell whoever waits, unless it was abandoned."""
         ...
 
     def withdraw(self, call: "ThreadCall") -> bool:
@@ -72,7 +81,7 @@ class LoopCall:
         self.mailbox = mailbox
         self.future = future
         self.context = context
-        self.fn: Callable[..., Any] | None = fn
+        self.fn: Any = fn  # None when it has been let go
         self.args = args
         self.kwargs = kwargs
 
@@ -80,12 +89,18 @@ class LoopCall:
         """Run on a worker's thread; returns what that worker does next."""
         if self.timeout is not None:
             self.started = self.core.now()
-        assert self.fn is not None  # noqa: S101 - dropped only after the run
+        core = self.core
         try:
             value = self.context.run(self.fn, *self.args, **self.kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
-            return self.core.ended(self, None, error)
-        return self.core.ended(self, value, None)
+            return core.ended(self, None, error)
+        then = core.end(self, True)
+        if self.abandoned or self.due is not None:
+            core.finish(self, value, None)
+        else:
+            self.value = value
+            self.mailbox.post(self)
+        return then
 
     def finish(self, value: Any, error: BaseException | None) -> None:
         """Send the outcome to the loop; lost only with the loop itself."""

@@ -6,11 +6,14 @@ leaves, and its outcome is brought to whoever waits.
 """
 
 import logging
+from typing import Any
 
-from holdfast.errors import CallTimeout, PoolClosed, QueueTimeout, UnderPressure
+from holdfast._core.loops import end_pass_here
+from holdfast.errors import CallTimeout, PoolClosed, QueueTimeout, Rejected, UnderPressure
 from holdfast.pools._admission import Admission
 from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry
 from holdfast.pools._stats import PoolStats
+from holdfast.pools._thread_burst import Burst
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall, ThreadCall
 from holdfast.pools._thread_crew import ThreadCrew, Work
 from holdfast.pools._timer import TIMER
@@ -23,50 +26,64 @@ log = logging.getLogger("holdfast.pools")
 class ThreadCore:
     """A pool's admission and its worker threads. Every method may be called from any thread."""
 
-    __slots__ = ("__weakref__", "_lock", "_lone", "admission", "clock", "crew", "now")
+    __slots__ = ("__weakref__", "_lock", "_lone", "admission", "clock", "crew", "end", "now")
 
     def __init__(self, admission: Admission, crew: ThreadCrew) -> None:
         self.admission = admission
         self.crew = crew
         self.clock = crew.clock
         self.now = crew.now
+        self.end = admission.end
         self._lock = admission.lock
         self._lone = False  # whether the last pass of a loop brought a single call
 
     # ------------------------------------------------------------ calls in
 
     def submit_from_loop(self, call: LoopCall) -> None:
-        """Give ``call`` a place. The worker is sent at the end of the loop's pass, once for a burst."""
-        admission = self.admission
-        self._watch_first(call)
-        try:
-            with self._lock:
-                _, dropped = admission._line_up(call, may_block=True)  # noqa: SLF001 - one lock for both halves of the pool
-        except BaseException:
-            call.state = (
-                ENDED  # before the watch ends: a deadline that comes now finds nothing to do
-            )
-            self._unwatch(call)
-            raise
-        if dropped is not None:
-            admission.refuse_dropped(dropped)
-        if self.crew.searching:
-            return
-        if self._lone and admission.in_flight == 0:
-            self.crew.hire()  # calls come one at a time: a pass of the loop would only be lost
+        """Give ``call`` a place at the end of the loop's pass, together with all that come in it."""
+        burst: Any = call.mailbox.burst  # a Burst; to ask would be a call for each
+        if burst is not None and burst.core is self:
+            burst.calls.append(call)
+        elif self._lone and self.admission.in_flight == 0:
+            self.take_burst(
+                [call]
+            )  # calls come one at a time: a pass of the loop would only be lost
         else:
-            self._lone = False
-            call.mailbox.defer(self)
+            self._begin_burst(call)
 
-    def at_pass_end(self) -> None:
-        """Send the worker for what the loop has submitted in this pass."""
-        self._lone = self.admission.lone()
+    def _begin_burst(self, call: LoopCall) -> None:
+        mailbox = call.mailbox
+        for burst in mailbox.deferred:  # the calls of a pass may go to several pools in turn
+            if isinstance(burst, Burst) and burst.core is self:
+                burst.calls.append(call)
+                break
+        else:
+            burst = Burst(self, call)
+            mailbox.defer(burst)
+        mailbox.burst = burst
+
+    def take_burst(self, calls: list[LoopCall]) -> None:
+        """Give each of ``calls`` a place, and see to it that a worker comes."""
+        self._lone = len(calls) == 1
+        with self._lock:
+            taken = self.admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
+        if not taken:
+            for call in calls:
+                self._line_up_or_refuse(call)
+        self.crew.prompt = True
         self.crew.hire()
+
+    def _line_up_or_refuse(self, call: LoopCall) -> None:
+        try:
+            self.admission.line_up(call, may_block=True)
+        except Rejected as error:
+            call.state = ENDED
+            self._unwatch(call)
+            call.refuse(error)
 
     def submit(self, call: SubmittedCall, *, may_block: bool) -> bool:
         """Give ``call`` a place and see to it that a worker comes; False if it is still blocked."""
         admission = self.admission
-        self._watch_first(call)
         try:
             with self._lock:
                 queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
@@ -102,6 +119,22 @@ class ThreadCore:
         ):
             raise error
 
+    def watch(self, call: ThreadCall) -> None:
+        """Watch a call with a deadline before it has a place: what can't be watched must not run.
+
+        Raises:
+            UnderPressure: The system refused the thread that watches.
+        """
+        try:
+            self._watch(call)
+        except RuntimeError as error:
+            call.state = ENDED
+            raise self.admission.refusal(
+                UnderPressure,
+                f"the system refused the thread that watches deadlines ({error}); raise the limit on "
+                "threads (ulimit -u, pids.max), or run fewer",
+            ) from error
+
     def withdraw(self, call: Work) -> bool:
         """Take a call back that has not started; True if it never will."""
         if not self.admission.withdraw(call):
@@ -111,6 +144,7 @@ class ThreadCore:
 
     def give_up(self, call: ThreadCall) -> None:
         """Nobody waits for ``call`` any more: take it back, or count it as abandoned."""
+        end_pass_here()
         if not self.withdraw(call):
             if self.admission.abandon(call, timed_out=False):
                 self.crew.hire()
@@ -127,6 +161,11 @@ class ThreadCore:
     def ended(self, call: ThreadCall, value: object, error: BaseException | None) -> Entry | None:
         """Give the permit back, tell whoever waits, and return the call that this thread takes next."""
         then = self.admission.end(call, error is None)
+        self.finish(call, value, error)
+        return then
+
+    def finish(self, call: ThreadCall, value: object, error: BaseException | None) -> None:
+        """The permit is back: tell whoever waits, unless the call was abandoned."""
         call.let_go()
         if call.abandoned:
             log.warning(
@@ -137,22 +176,8 @@ class ThreadCore:
             if call.due is not None:
                 TIMER.unwatch(call, call.due)
             call.finish(value, error)
-        return then
 
     # ------------------------------------------------------------ deadlines
-
-    def _watch_first(self, call: ThreadCall) -> None:
-        """Watch a call with a deadline before it has a place: what can't be watched must not run."""
-        if call.timeout is None and call.queue_until is None:
-            return
-        try:
-            self._watch(call)
-        except RuntimeError as error:
-            raise self.admission.refusal(
-                UnderPressure,
-                f"the system refused the thread that watches deadlines ({error}); raise the limit on "
-                "threads (ulimit -u, pids.max), or run fewer",
-            ) from error
 
     def _watch(self, call: ThreadCall) -> None:
         now = self.now()
@@ -227,6 +252,11 @@ class ThreadCore:
             elif self.admission.withdraw(entry):
                 entry.refuse(self.admission.refusal(PoolClosed, "it was shut down"))
 
+    def close(self, *, refuse_waiting: bool) -> None:
+        """Admit nothing any more; what waits is refused, or still gets its turn."""
+        end_pass_here()
+        self.admission.close(refuse_waiting=refuse_waiting)
+
     def let_go(self) -> None:
         """The pool was forgotten: what was accepted still runs, then the threads end."""
         self.admission.close(refuse_waiting=False)
@@ -245,4 +275,5 @@ class ThreadCore:
 
     def stats(self) -> PoolStats:
         """Return one consistent reading."""
+        end_pass_here()
         return self.admission.stats(threads=len(self.crew), refused_threads=self.crew.refused)

@@ -18,7 +18,7 @@ second; a searcher clears ``_searching`` under the lock, and only when the line 
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from holdfast._core.clock import Clock
 from holdfast._core.latch import EventLatch, borrow_latch, closed_lock, give_back_latch
@@ -98,6 +98,7 @@ class ThreadCrew:
         "broken",
         "clock",
         "now",
+        "prompt",
         "refused",
         "searching",
     )
@@ -134,6 +135,9 @@ class ThreadCrew:
         self._refusals = 0  # in a row
         self._try_thread_at = 0.0
         self.broken: BaseException | None = None
+        # Whether a woken worker should run at once, as a loop wants it, or when its waker waits: a
+        # thread that submits one call after the other would lose the interpreter at each.
+        self.prompt = True
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -141,6 +145,7 @@ class ThreadCrew:
     def needed(self) -> "_Worker | None":
         """Under the lock: the worker to send for an entry that has just been put in line, or None."""
         admission = self.admission
+        self.prompt = False
         if self.searching or self._gate_armed or admission.in_flight >= admission.ceiling:
             return None
         return self._next_worker()
@@ -225,9 +230,9 @@ class ThreadCrew:
         if self._initializer is not None and not self._initialize(worker):
             return
         while (entry := self._arrive(worker)) is not None:
-            work: Entry | None = entry
+            work: Any = entry  # Work, every one; a cast would be a call for each
             while work is not None:
-                work = cast("Work", work).work()
+                work = work.work()
 
     def _initialize(self, worker: _Worker) -> bool:
         assert self._initializer is not None  # noqa: S101 - asked by the caller
@@ -272,7 +277,7 @@ class ThreadCrew:
     def _sit_down(self, worker: _Worker) -> None:
         """Under the lock: the worker is idle; the first one takes the hot seat, the next to be sent."""
         self._idle[worker] = None
-        if not self._seat_taken:
+        if self.prompt and not self._seat_taken:
             if self._seat is None:
                 self._seat = borrow_latch()
             if self._seat is not None:

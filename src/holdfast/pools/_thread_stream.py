@@ -252,7 +252,11 @@ class ThreadStreamEngine(StreamEngine):
     def _take_ahead(self) -> None:
         """Under the lock: as many items as fit, and no more than a few."""
         window = self.window
-        if self.exhausted or self._no_room():
+        if self.exhausted:
+            return
+        if self.options.buffer is None and window.full():
+            window.adapt(self.clock.now())
+        if self._no_room():
             return
         room = window.size - (window.pulled - window.next + len(window.ready))
         index = self.next_index

@@ -20,15 +20,24 @@ it looks at ``starved``.
 import itertools
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-__all__ = ("Window",)
+__all__ = ("QUICK", "WIDEST", "Window")
+
+QUICK: Final = 20e-6
+"""Seconds for an item from input to consumer under which a hand-over between threads costs more."""
+
+WIDEST: Final = 1024
+"""Most items in an elastic window."""
 
 
 class Window:
     """The state that both sides share; to a pool, the tally of the stream's items."""
 
     __slots__ = (
+        "_full_at",
+        "_narrow",
+        "_passed",
         "ended",
         "error",
         "error_at",
@@ -51,7 +60,9 @@ class Window:
     def __init__(
         self, size: int, *, ordered: bool, outcomes: bool, feed: Callable[[], None]
     ) -> None:
-        self.size = size
+        self.size = self._narrow = size
+        self._full_at = 0.0  # when it was last found full, and what had passed through it by then
+        self._passed = 0
         self.ordered = ordered
         self.outcomes = outcomes
         self.feed = feed
@@ -114,6 +125,21 @@ class Window:
     def full(self) -> bool:
         """Whether no further item may be pulled now."""
         return self.pulled - self.next + len(self.ready) >= self.size
+
+    def adapt(self, now: float) -> None:
+        """Full again: widen the window if items rush through it, or take it back when they don't.
+
+        For streams that may choose their own buffer; under the lock of those who pull.
+        """
+        passed, took = self.next - self._passed, now - self._full_at
+        if self._full_at == 0.0:
+            self._passed, self._full_at = self.next, now
+        elif passed:
+            self._passed, self._full_at = self.next, now
+            if took > passed * QUICK:
+                self.size = self._narrow
+            elif took > 0.0:
+                self.size = max(self.size, min(4 * self.size, WIDEST))
 
     def wake(self) -> None:
         """Wake the consumer, if it waits."""

@@ -147,7 +147,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         """
         self._ended = True
         core = self._core
-        core.admission.close(refuse_waiting=False)
+        core.close(refuse_waiting=False)
         if cancel_futures:
             core.cancel_waiting()
         if wait:
@@ -167,7 +167,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         """
         self._ended = True
         core = self._core
-        core.admission.close(refuse_waiting=False)
+        core.close(refuse_waiting=False)
         return self._finish(core, wait_idle(core.admission, core.clock, timeout))
 
     def close(self, timeout: float | None = 10.0) -> bool:
@@ -180,26 +180,26 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         """
         self._ended = True
         core = self._core
-        core.admission.close(refuse_waiting=True)
+        core.close(refuse_waiting=True)
         return self._finish(core, wait_idle(core.admission, core.clock, timeout))
 
     async def aclose(self, timeout: float | None = 10.0) -> bool:
         """Do the same as :meth:`close` without holding the loop."""
         self._ended = True
         core = self._core
-        core.admission.close(refuse_waiting=True)
+        core.close(refuse_waiting=True)
         return self._finish(core, await wait_idle_async(core.admission, timeout))
 
     async def adrain(self, timeout: float | None = None) -> bool:
         """Do the same as :meth:`drain` without holding the loop."""
         self._ended = True
         core = self._core
-        core.admission.close(refuse_waiting=False)
+        core.close(refuse_waiting=False)
         return self._finish(core, await wait_idle_async(core.admission, timeout))
 
     def _close_quietly(self) -> None:
         self._ended = True
-        self._core.admission.close(refuse_waiting=True)
+        self._core.close(refuse_waiting=True)
         self._core.crew.stop()
 
     def _finish(self, core: ThreadCore, idle: bool) -> bool:
@@ -249,7 +249,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
 def _at_exit() -> None:
     """Finish what was accepted before the interpreter goes; stuck and abandoned calls are left."""
     for core in list(_open):
-        core.admission.close(refuse_waiting=False)
+        core.close(refuse_waiting=False)
         wait_idle(core.admission, core.clock, None)
         core.crew.stop()
         core.crew.join(core.now() if core.admission.abandoned else None)
