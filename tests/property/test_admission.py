@@ -45,6 +45,7 @@ class _Entry:
     def __init__(self, number, *, counted=True):
         self.number = number
         self.counted = counted
+        self.size = 0
         self.state = WAITING
         self.abandoned = False
         self.was_accepted = 0

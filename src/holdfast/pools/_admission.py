@@ -20,15 +20,15 @@ a pool does happens outside the lock.
 from collections.abc import Callable, Sequence
 
 from holdfast._core.clock import Clock
-from holdfast.errors import PoolClosed, QueueFull
+from holdfast.errors import PoolClosed
 from holdfast.limits import RateGate
-from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry, Overflow
-from holdfast.pools._ledger import Ledger
+from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry, Line, Overflow
+from holdfast.pools._queue import Queue
 
 __all__ = ("Admission",)
 
 
-class Admission(Ledger):
+class Admission(Queue):
     """Permits and the line for them. Every method may be called from any thread."""
 
     __slots__ = ("_idle_watchers", "max_abandoned", "overflow")
@@ -43,8 +43,10 @@ class Admission(Ledger):
         max_abandoned: int,
         gate: RateGate | None,
         clock: Clock,
+        max_queue_bytes: int | None = None,
+        line: Line | None = None,
     ) -> None:
-        super().__init__(name, limit, max_queue=max_queue, gate=gate, clock=clock)
+        super().__init__(name, limit, max_queue, max_queue_bytes, line, gate=gate, clock=clock)
         self.overflow: Overflow = overflow
         self.max_abandoned = max_abandoned
         self._idle_watchers: list[Callable[[], None]] = []
@@ -90,41 +92,26 @@ class Admission(Ledger):
             self.refuse_dropped(dropped)
         return queued
 
-    def refuse_dropped(self, dropped: Entry) -> None:
-        """Tell the entry that made room for a newer one; without the lock."""
-        dropped.refuse(
-            self.refusal(
-                QueueFull, "it was the oldest in a full queue, and made room for a newer call"
-            )
-        )
-
     def _line_up(self, entry: Entry, *, may_block: bool) -> tuple[bool, Entry | None]:
         """Under the lock: whether ``entry`` is in the queue, and who was dropped for it."""
         if self.closed:
             raise self._refusal(PoolClosed, "it is closed; make a new pool")
         if self.abandoned:
             self._check_stuck()
-        line = self._line
         queued = True
         dropped: Entry | None = None
-        calls = len(line) - self._waiting_turns
-        if calls + self.in_flight >= self.ceiling + self.max_queue:
+        if not self._has_room(entry):
             if self.overflow == "wait" and may_block:
                 queued = False
-            elif self.overflow == "drop_oldest" and calls and self.max_queue:
-                dropped = next(entry for entry in line if entry.counted)
-                del line[dropped]
-                dropped.state = ENDED
-                self.counters.withdrawn += dropped.counted
+            elif self.overflow == "drop_oldest" and self._may_drop_for(entry):
+                dropped = self._drop_oldest()
             else:
-                raise self._refusal_when_full()
+                raise self._refusal_when_full(entry)
         elif self.gate is not None and self.overflow == "reject":
             self._check_rate(self.gate)
-        counters = self.counters
-        counters.submitted += 1
+        self.counters.submitted += 1
         if queued:
-            line[entry] = None
-            self._note_peak_queued()
+            self._put(entry)
         else:
             self._blocked[entry] = None
         if self.in_flight >= self.ceiling:
@@ -133,11 +120,11 @@ class Admission(Ledger):
 
     def _line_up_all(self, entries: Sequence[Entry]) -> bool:
         """Under the lock: a place in the queue for each, if nothing speaks against it; else for none."""
-        line = self._line
         if self.closed or self.abandoned or self.gate is not None:
             return False
-        if self.queued() + self.in_flight + len(entries) > self.ceiling + self.max_queue:
+        if not self._has_room_for_all(entries):
             return False
+        line = self._line
         for entry in entries:
             line[entry] = None
         self.counters.submitted += len(entries)
@@ -192,6 +179,8 @@ class Admission(Ledger):
             then, _ = line.popitem(last=False)
             if not then.counted:
                 self._waiting_turns -= 1
+            if self.max_queue_bytes is not None:
+                self.queued_bytes -= then.size
             then.state = RUNNING
             if not line:
                 self.contended = False
@@ -215,9 +204,7 @@ class Admission(Ledger):
             if entry.state != WAITING:
                 return False
             if entry in self._line:
-                del self._line[entry]
-                if not entry.counted:
-                    self._waiting_turns -= 1
+                self._take_out(entry)
                 self._accept_blocked()
             elif entry in self._blocked:
                 del self._blocked[entry]
@@ -276,9 +263,7 @@ class Admission(Ledger):
             waiting: list[Entry] = list(self._blocked)
             self._blocked.clear()
             if refuse_waiting:
-                waiting += self._line
-                self._line.clear()
-                self._waiting_turns = 0
+                waiting += self._clear()
             for entry in waiting:
                 entry.state = ENDED
             self.counters.withdrawn += sum(entry.counted for entry in waiting)
@@ -317,9 +302,7 @@ class Admission(Ledger):
             self.gate_opens_in = self.gate.take(self._clock.now())
             if self.gate_opens_in > 0.0:
                 return None
-        entry, _ = line.popitem(last=False)
-        if not entry.counted:
-            self._waiting_turns -= 1
+        entry = self._take_first()
         entry.state = RUNNING
         self.in_flight += 1
         self._note_peak()
@@ -338,18 +321,6 @@ class Admission(Ledger):
             # Rare: the pool was over its ceiling, or somebody waits for it to fall idle.
             _call_all(self._recount())  # they only release locks and post letters
         return None
-
-    def _accept_blocked(self) -> None:
-        while self._blocked and self.queued() + self.in_flight < self.ceiling + self.max_queue:
-            entry, _ = self._blocked.popitem(last=False)
-            self._line[entry] = None
-            self._note_peak_queued()
-            entry.accepted()
-
-    def _note_peak_queued(self) -> None:
-        queued = len(self._line) - self._waiting_turns
-        if queued > self.counters.peak_queued:
-            self.counters.peak_queued = queued
 
     def _abandon(self) -> None:
         self.abandoned += 1

@@ -40,6 +40,7 @@ class Waiter:
         "state",
     )
     counted = True
+    size = 0
     abandoned = False  # a coroutine can be cancelled, so it never is
 
     def __init__(self, core: "AsyncCore", loop: asyncio.AbstractEventLoop) -> None:

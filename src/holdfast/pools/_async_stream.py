@@ -48,6 +48,7 @@ class _Turn:
 
     __slots__ = ("abandoned", "engine", "error", "state")
     counted = False
+    size = 0
 
     def __init__(self, engine: "AsyncStreamEngine") -> None:
         self.engine = engine

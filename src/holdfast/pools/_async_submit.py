@@ -24,6 +24,7 @@ class AsyncCall(CallFuture[Any]):
     """
 
     counted = True
+    size = 0
 
     def __init__(
         self,

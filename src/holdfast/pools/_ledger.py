@@ -14,7 +14,7 @@ from holdfast.limits import RateGate
 from holdfast.pools._stats import Counters, PoolStats, Tally
 
 if TYPE_CHECKING:
-    from holdfast.pools._entry import Entry
+    from holdfast.pools._entry import Entry, Line
 
 __all__ = ("Ledger",)
 
@@ -39,7 +39,9 @@ class Ledger:
         "limit",
         "lock",
         "max_queue",
+        "max_queue_bytes",
         "name",
+        "queued_bytes",
     )
 
     def __init__(
@@ -49,6 +51,8 @@ class Ledger:
         self.limit = limit
         self.ceiling = limit  # the limit and the replacements for abandoned calls
         self.max_queue = max_queue
+        self.max_queue_bytes: int | None = None  # of what is queued, where calls have a size
+        self.queued_bytes = 0
         self.gate = gate
         self.gate_opens_in = 0.0  # seconds, where the rate has denied the last claim
         self.in_flight = 0
@@ -58,7 +62,7 @@ class Ledger:
         self.lock = threading.Lock()
         self.counters = Counters()
         self._clock = clock
-        self._line: OrderedDict[Entry, None] = OrderedDict()
+        self._line: Line = OrderedDict()
         self._blocked: OrderedDict[Entry, None] = OrderedDict()
         self._waiting_turns = 0  # of the entries in line, those of streams
         self._tallies: set[Tally] = set()
@@ -95,7 +99,9 @@ class Ledger:
             limit=self.limit,
             max_queue=self.max_queue,
             in_flight=self.in_flight,
+            max_queue_bytes=self.max_queue_bytes,
             queued=self.queued(),
+            queued_bytes=self.queued_bytes,
             blocked=len(self._blocked),
             abandoned=self.abandoned,
             threads=threads,
@@ -127,13 +133,6 @@ class Ledger:
             raise self._refusal(
                 RateLimited, f"the rate allows the next start in {wait:.3f} s", retry_after=wait
             )
-
-    def _refusal_when_full(self) -> Rejected:
-        return self._refusal(
-            QueueFull,
-            f"{self.in_flight} of {self.limit} in flight and {self.queued()} of {self.max_queue} "
-            "queued; slow the producer down, or raise the limit or max_queue",
-        )
 
     def _refusal(
         self, kind: type[Rejected], text: str, *, retry_after: float | None = None

@@ -18,8 +18,10 @@ class PoolStats:
         name: The pool's name.
         limit: Permits that the pool has.
         max_queue: Most calls that may wait in the queue.
+        max_queue_bytes: Most bytes that queued calls may have, where calls have a size.
         in_flight: Permits that are out, abandoned ones included.
         queued: Calls that wait in the queue.
+        queued_bytes: Bytes that they have, where calls have a size.
         blocked: Callers that wait for a place in the queue.
         abandoned: Calls in flight whose caller has timed out or was cancelled.
         threads: Worker threads that exist now.
@@ -38,8 +40,10 @@ class PoolStats:
     name: str
     limit: int
     max_queue: int
+    max_queue_bytes: int | None
     in_flight: int
     queued: int
+    queued_bytes: int
     blocked: int
     abandoned: int
     threads: int

@@ -58,6 +58,7 @@ class LoopCall:
 
     # Defaults live on the class, so that a plain call sets none of them.
     counted = True
+    size = 0
     state = WAITING
     abandoned = False
     timeout: float | None = None
@@ -136,6 +137,7 @@ class SubmittedCall(CallFuture[Any]):
     """A call that was submitted: its own future."""
 
     counted = True
+    size = 0
     state = WAITING
     abandoned = False
     timeout: float | None = None

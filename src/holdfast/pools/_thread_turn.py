@@ -82,6 +82,7 @@ class ThreadTurn:
         "value",
     )
     counted = False
+    size = 0
 
     def __init__(self, engine: TurnHost) -> None:
         self.engine = engine
