@@ -18,6 +18,7 @@ a pool does happens outside the lock.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from holdfast._core.clock import Clock
 from holdfast.errors import PoolClosed
@@ -28,10 +29,24 @@ from holdfast.pools._queue import Queue
 __all__ = ("Admission",)
 
 
+class Rivals(Protocol):
+    """Other pools that need what this one's calls run on."""
+
+    starved: int
+    """How many of them have work and nothing to run it on: then an ended call is followed by none."""
+
+
+class _Nobody:
+    starved = 0
+
+
+NOBODY: Final[Rivals] = _Nobody()
+
+
 class Admission(Queue):
     """Permits and the line for them. Every method may be called from any thread."""
 
-    __slots__ = ("_idle_watchers", "max_abandoned", "overflow")
+    __slots__ = ("_idle_watchers", "max_abandoned", "overflow", "rivals")
 
     def __init__(
         self,
@@ -48,6 +63,7 @@ class Admission(Queue):
     ) -> None:
         super().__init__(name, limit, max_queue, max_queue_bytes, line, gate=gate, clock=clock)
         self.overflow: Overflow = overflow
+        self.rivals: Rivals = NOBODY
         self.max_abandoned = max_abandoned
         self._idle_watchers: list[Callable[[], None]] = []
 
@@ -173,7 +189,13 @@ class Admission(Queue):
                 if entry.abandoned:
                     self._unabandon()
             line = self._line
-            if not line or self._blocked or self.gate is not None or self.in_flight > self.ceiling:
+            if (
+                not line
+                or self._blocked
+                or self.gate is not None
+                or self.in_flight > self.ceiling
+                or self.rivals.starved
+            ):
                 return self._give_back()
             # The common case of a busy pool: the permit goes on, and nothing else changes.
             then, _ = line.popitem(last=False)
@@ -288,6 +310,10 @@ class Admission(Queue):
         """Whether one entry waits, and nothing else is in the pool."""
         return len(self._line) == 1 and self.in_flight == 0
 
+    def is_wanted(self) -> bool:
+        """Whether somebody, here or in another pool, waits for what a stream holds on to."""
+        return self.contended or self.rivals.starved > 0
+
     def has_work(self) -> bool:
         """Whether somebody in line could start now."""
         return bool(self._line) and self.in_flight < self.ceiling
@@ -315,7 +341,7 @@ class Admission(Queue):
         self.in_flight -= 1
         if self._blocked:
             self._accept_blocked()
-        if self._line:
+        if self._line and not self.rivals.starved:
             return self._claim()
         if self.contended or self._idle_watchers:
             # Rare: the pool was over its ceiling, or somebody waits for it to fall idle.

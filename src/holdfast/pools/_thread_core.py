@@ -13,10 +13,12 @@ from holdfast.errors import CallTimeout, PoolClosed, QueueTimeout, Rejected, Und
 from holdfast.pools._admission import Admission
 from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry
 from holdfast.pools._stats import PoolStats
+from holdfast.pools._supply import SUPPLY
 from holdfast.pools._thread_burst import Burst
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall, ThreadCall
-from holdfast.pools._thread_crew import ThreadCrew, Work
+from holdfast.pools._thread_crew import ThreadCrew
 from holdfast.pools._timer import TIMER
+from holdfast.pools._worker import Work
 
 __all__ = ("ThreadCore",)
 
@@ -31,6 +33,7 @@ class ThreadCore:
     def __init__(self, admission: Admission, crew: ThreadCrew) -> None:
         self.admission = admission
         self.crew = crew
+        admission.rivals = SUPPLY
         self.clock = crew.clock
         self.now = crew.now
         self.end = admission.end
@@ -70,7 +73,7 @@ class ThreadCore:
         if not taken:
             for call in calls:
                 self._line_up_or_refuse(call)
-        self.crew.prompt = True
+        self.crew.be_prompt()
         self.crew.hire()
 
     def _line_up_or_refuse(self, call: LoopCall) -> None:
@@ -96,7 +99,10 @@ class ThreadCore:
             raise
         if dropped is not None:
             admission.refuse_dropped(dropped)
-        if worker is not None and not self.crew.send(worker):
+        if worker is None:
+            if self.crew.denied:
+                self.crew.plead()
+        elif not self.crew.send(worker):
             self.crew.refuse_threadless(call)
         return queued
 

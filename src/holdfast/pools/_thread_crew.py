@@ -2,103 +2,74 @@
 
 Purpose: bring claimed calls to threads with as few wake-ups as possible.
 
-Guarantees: no more threads than the admission's ceiling; a call in line that may start has a worker
-on its way to it; an idle worker ends itself after ``idle_timeout``, without waiting for a call.
+Guarantees: no more threads than the admission's ceiling, nor than the process's supply has slots; a
+call in line that may start has a worker on its way to it, or its pool is in line for a slot; an idle
+worker ends itself after ``idle_timeout``, without waiting for a call.
 
 States of a worker: SEARCHING (woken or started, on its way to the line) -> BUSY (runs calls, takes
-the next one itself when it ends one) -> IDLE (on the stack, waits on its own lock) -> SEARCHING ...;
-gone from IDLE only. At most one worker searches at a time; when it has found a call and sees another
-one that may start, it sends the next worker. So a burst of short calls is eaten by one or two
-threads, and a burst of blocking calls gets one thread each.
+the next one itself when it ends one) -> IDLE (on the stack, waits on its own lock) -> SEARCHING ...
+It leaves when it was idle for long or the pool has closed, or, with a slot that another pool needs
+more, between two calls or when it was asked to while idle; then its thread serves that pool. At most
+one worker searches at a time; when it has found a call and sees another one that may start, it sends
+the next worker. So a burst of short calls is eaten by one or two threads, and a burst of blocking
+calls gets one thread each.
 
 Why no call is left lying: a submitter puts its call in line first and looks at ``_searching``
 second; a searcher clears ``_searching`` under the lock, and only when the line has nothing to claim.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any
 
 from holdfast._core.clock import Clock
-from holdfast._core.latch import EventLatch, borrow_latch, closed_lock, give_back_latch
 from holdfast.errors import UnderPressure
 from holdfast.pools._admission import Admission
 from holdfast.pools._entry import Entry
-from holdfast.pools._threads import start_thread
+from holdfast.pools._idle import IdleStack
+from holdfast.pools._supply import SUPPLY, serve_in_turn
+from holdfast.pools._threads import name_thread, start_thread
 from holdfast.pools._timer import TIMER
+from holdfast.pools._worker import Work, Worker
 
-__all__ = ("ThreadCrew", "Work")
+__all__ = ("ThreadCrew",)
 
 log = logging.getLogger("holdfast.pools")
 
-_THREAD_PAUSE: Final = 0.01
-_LONGEST_THREAD_PAUSE: Final = 1.0
-"""Seconds for which no further thread is asked for after a refusal, doubling from the first."""
 
+class _Later:
+    """Does something for a crew on the timer's thread."""
 
-class Work(Entry, Protocol):
-    """An entry that a worker thread can run."""
+    __slots__ = ("expire",)
 
-    due: float | None  # the timer's key, where a deadline is watched
-
-    def work(self) -> Entry | None:
-        """Run, give the permit back, and return what this thread does next."""
-        ...
-
-    def expire(self) -> None:
-        """A deadline has passed; called on the timer's thread."""
-        ...
-
-
-class _Worker:
-    __slots__ = ("fresh", "latch", "lock", "searching", "thread")
-
-    def __init__(self) -> None:
-        self.lock = closed_lock()
-        self.latch = self.lock  # what it waits on: its own lock, or the pool's hot seat
-        self.searching = True
-        self.fresh = True  # its thread is not started yet
-        self.thread: threading.Thread | None = None
-
-
-class _GateOpens:
-    """Sends a worker when the pool's rate allows the next start."""
-
-    __slots__ = ("crew",)
-
-    def __init__(self, crew: "ThreadCrew") -> None:
-        self.crew = crew
-
-    def expire(self) -> None:
-        self.crew.gate_opened()
+    def __init__(self, expire: Callable[[], None]) -> None:
+        self.expire = expire
 
 
 class ThreadCrew:
     """The worker threads of one pool. Every method may be called from any thread."""
 
     __slots__ = (
+        "__weakref__",
         "_ending",
         "_gate_armed",
-        "_hot",
         "_idle",
         "_idle_timeout",
         "_initializer",
         "_lock",
         "_min_workers",
+        "_pleading",
         "_prefix",
-        "_refusals",
-        "_seat",
-        "_seat_taken",
         "_started",
         "_stopping",
-        "_try_thread_at",
         "_workers",
         "admission",
         "broken",
         "clock",
+        "denied",
         "now",
-        "prompt",
         "refused",
         "searching",
     )
@@ -121,34 +92,35 @@ class ThreadCrew:
         self._prefix = thread_name_prefix
         self._initializer = initializer
         self._lock = admission.lock
-        self._idle: dict[_Worker, None] = {}
-        self._hot: _Worker | None = None
-        self._seat: EventLatch | None = None
-        self._seat_taken = False
-        self._workers: set[_Worker] = set()
-        self._ending: list[threading.Thread] = []
+        self._idle = IdleStack()
+        self._workers: set[Worker] = set()
+        self._ending: list[Worker] = []
         self._started = 0
         self.searching = False
         self._stopping = False
         self._gate_armed = False
+        self._pleading = False  # it waits for a slot
+        self.denied = (
+            False  # a slot has just been denied: plead() is to be called, without the lock
+        )
         self.refused = 0
-        self._refusals = 0  # in a row
-        self._try_thread_at = 0.0
         self.broken: BaseException | None = None
-        # Whether a woken worker should run at once, as a loop wants it, or when its waker waits: a
-        # thread that submits one call after the other would lose the interpreter at each.
-        self.prompt = True
+        SUPPLY.enter(self, min_workers)
 
     def __len__(self) -> int:
         return len(self._workers)
 
-    def needed(self) -> "_Worker | None":
+    def needed(self) -> Worker | None:
         """Under the lock: the worker to send for an entry that has just been put in line, or None."""
         admission = self.admission
-        self.prompt = False
+        self._idle.prompt = False
         if self.searching or self._gate_armed or admission.in_flight >= admission.ceiling:
             return None
         return self._next_worker()
+
+    def be_prompt(self) -> None:
+        """A loop waits for the calls: workers that it wakes should run at once."""
+        self._idle.prompt = True
 
     def hire(self, call: Work | None = None) -> None:
         """Send a worker to the line, if somebody in it may start and no worker is on its way.
@@ -161,61 +133,115 @@ class ThreadCrew:
             if self.searching or self._gate_armed or not self.admission.has_work():
                 return
             worker = self._next_worker()
-        if worker is not None and not self.send(worker):
+        if worker is None:
+            if self.denied:
+                self.plead()
+        elif not self.send(worker):
             self.refuse_threadless(call)
 
-    def _next_worker(self) -> _Worker | None:
+    def _next_worker(self) -> Worker | None:
         """Under the lock: pick the worker to send, the most recently idle or a new one."""
         if self._idle:
-            worker = self._hot
-            if worker is None:
-                worker, _ = self._idle.popitem()
-            else:
-                self._hot = None
-                del self._idle[worker]
+            worker = self._idle.pop()
             worker.searching = self.searching = True
             return worker
-        if len(self._workers) >= self.admission.ceiling or self.broken is not None:
+        count = len(self._workers)
+        if count >= self.admission.ceiling or self.broken is not None:
             return None
-        if self._workers and self._refusals and self.now() < self._try_thread_at:
+        if not SUPPLY.take(self, count, self._min_workers, self.now()):
+            self.denied = not self._pleading
+            self._pleading = True
             return None
-        worker = _Worker()
+        return self._new_worker(None)
+
+    def _new_worker(self, thread: threading.Thread | None) -> Worker:
+        worker = Worker(self._started, thread)
+        self._pleading = False
         self._workers.add(worker)
         self._started += 1
         self.searching = True
         return worker
 
-    def send(self, worker: _Worker) -> bool:
+    def send(self, worker: Worker) -> bool:
+        """Without the lock: wake ``worker``, or start its thread; False if the system refuses."""
         if not worker.fresh:
             worker.latch.release()
             return True
         worker.fresh = False
-        name = f"{self._prefix}{self._started - 1}"
         try:
-            worker.thread = start_thread(name, lambda: self._run(worker))
+            worker.thread = start_thread(self._name(worker), lambda: serve_in_turn(self, worker))
         except RuntimeError as error:
-            with self._lock:
-                self._forget(worker)
-                self.searching = False
-                self.refused += 1
-                self._refusals += 1
-                pause = min(_THREAD_PAUSE * 2.0**self._refusals, _LONGEST_THREAD_PAUSE)
-                self._try_thread_at = self.now() + pause
-            log.warning(
-                "pool %r: the system refused a thread (%s); %d serve the queue",
-                self.admission.name,
-                str(error),
-                len(self._workers),
-            )
+            self._note_refusal(worker, error)
             return False
-        self._refusals = 0
+        SUPPLY.granted()
         return True
 
+    def _name(self, worker: Worker) -> str:
+        return f"{self._prefix}{worker.number}"
+
+    def _note_refusal(self, worker: Worker, error: RuntimeError) -> None:
+        with self._lock:
+            self._workers.discard(worker)
+            self._idle.put_seat_away()
+            SUPPLY.give_back(reserved=len(self._workers) < self._min_workers)
+            self.searching = False
+            self.refused += 1
+        pause = SUPPLY.refused(self.now())
+        log.warning(
+            "pool %r: the system refused a thread (%s); %d serve the queue",
+            self.admission.name,
+            str(error),
+            len(self._workers),
+        )
+        with contextlib.suppress(RuntimeError):  # no timer either: the next call tries again
+            TIMER.watch(_Later(self.hire), pause)
+
+    # ------------------------------------------------------------ the supply of slots
+
+    def plead(self) -> None:
+        """Without the lock: the supply has denied a slot. Is there an idle worker somewhere?"""
+        self.denied = False
+        SUPPLY.reclaim()
+
+    def lend(self) -> bool:
+        """Let an idle worker go, if there is one to spare; whether there was."""
+        with self._lock:
+            if not self._idle or not self._can_spare_one():
+                return False
+            worker = self._idle.pop_oldest()
+            worker.leaving = True
+        worker.latch.release()
+        return True
+
+    def adopt(self) -> Worker | None:
+        """In a thread whose slot was passed on to this pool: its new place, if it is of use."""
+        admission = self.admission
+        with self._lock:
+            self._pleading = False
+            if self.searching or self._stopping or self.broken is not None:
+                return None
+            if len(self._workers) >= admission.ceiling or not admission.has_work():
+                return None
+            if len(self._workers) < self._min_workers:
+                SUPPLY.fill()
+            worker = self._new_worker(threading.current_thread())
+        name_thread(self._name(worker))
+        return worker
+
     def refuse_threadless(self, call: Work | None) -> None:
-        """No thread can be had. If the pool has none at all, nobody will ever serve its line."""
+        """No thread can be had. If the pool has none, and no other has one to pass on, nobody comes."""
         with self._lock:
             if self._workers:
                 return
+            if SUPPLY.others_may_come():
+                self._pleading = True
+                SUPPLY.wait(self)
+                waits = True
+            else:
+                waits = False
+        if waits:
+            self.plead()
+            return
         why = (
             "the system refused to start its first thread; raise the limit on threads "
             "(ulimit -u, pids.max), or run fewer"
@@ -226,7 +252,8 @@ class ThreadCrew:
         if call is not None and self.admission.withdraw(call):
             raise self.admission.refusal(UnderPressure, why)
 
-    def _run(self, worker: _Worker) -> None:
+    def serve(self, worker: Worker) -> None:
+        """Run calls in this thread until the worker leaves the pool."""
         if self._initializer is not None and not self._initialize(worker):
             return
         while (entry := self._arrive(worker)) is not None:
@@ -234,7 +261,7 @@ class ThreadCrew:
             while work is not None:
                 work = work.work()
 
-    def _initialize(self, worker: _Worker) -> bool:
+    def _initialize(self, worker: Worker) -> bool:
         assert self._initializer is not None  # noqa: S101 - asked by the caller
         try:
             self._initializer()
@@ -243,81 +270,87 @@ class ThreadCrew:
             with self._lock:
                 self.broken = error
                 self.searching = False
-                self._forget(worker)
+                self._leave(worker)
             self.admission.close(refuse_waiting=True)
             return False
         return True
 
-    def _arrive(self, worker: _Worker) -> Entry | None:
-        """Claim the next entry for ``worker``, waiting for one; None when it is time to end."""
+    def _arrive(self, worker: Worker) -> Entry | None:
+        """Claim the next entry for ``worker``, waiting for one; None when it is time to leave."""
         while True:
-            successor = None
             with self._lock:
-                if worker.latch is not worker.lock:
-                    self._leave_seat(worker)
-                entry = self.admission._claim()  # noqa: SLF001 - one lock for both halves of the pool
-                if worker.searching:
-                    worker.searching = self.searching = False
-                    if self.admission.has_work() and not self._gate_closed():
-                        successor = self._next_worker()
+                self._idle.rise(worker)
+                entry, stays = None, not self._gives_way(worker)
+                if stays:
+                    entry = self.admission._claim()  # noqa: SLF001 - one lock for both halves of the pool
+                successor = self._end_search(worker)
                 if entry is None:
-                    if self._gate_closed():
-                        self._arm_gate()
-                    if self._stopping:
-                        self._forget(worker)
-                        return None
-                    self._sit_down(worker)
+                    stays = stays and self._settle(worker)
             if successor is not None:
                 self.send(successor)
+            elif self.denied:
+                self.plead()
             if entry is not None:
+                worker.served = True
                 return entry
-            if not self._wait_idle(worker):
+            if not stays or not self._wait_idle(worker):
                 return None
 
-    def _sit_down(self, worker: _Worker) -> None:
-        """Under the lock: the worker is idle; the first one takes the hot seat, the next to be sent."""
-        self._idle[worker] = None
-        if self.prompt and not self._seat_taken:
-            if self._seat is None:
-                self._seat = borrow_latch()
-            if self._seat is not None:
-                self._seat_taken = True
-                self._hot = worker
-                worker.latch = self._seat
+    def _gives_way(self, worker: Worker) -> bool:
+        """Under the lock: whether the worker leaves for a pool in greater need, and then it has left."""
+        if not worker.leaving:
+            if not SUPPLY.starved or not worker.served or not self._can_spare_one():
+                return False
+            # Who takes its place, if the line needs somebody, is looked for as after a search.
+            worker.searching = worker.searching or not self.searching
+        self._leave(worker)
+        return True
 
-    def _stand_up(self, worker: _Worker) -> None:
-        """Under the lock: the worker has waited long enough, and nobody is about to wake it."""
-        del self._idle[worker]
-        if self._hot is worker:
-            self._hot = None
-            self._leave_seat(worker)
+    def _end_search(self, worker: Worker) -> Worker | None:
+        """Under the lock: if ``worker`` was the searcher, the next one, if there is more to find."""
+        if worker.searching:
+            worker.searching = self.searching = False
+            if self.admission.has_work() and not self._gate_closed():
+                return self._next_worker()
+        return None
 
-    def _leave_seat(self, worker: _Worker) -> None:
-        """Under the lock: the worker is awake, so nobody will release the seat's latch any more."""
-        worker.latch = worker.lock
-        self._seat_taken = False
+    def _settle(self, worker: Worker) -> bool:
+        """Under the lock: there is nothing to do. The worker is idle, or it leaves: False."""
+        if self._gate_closed():
+            self._arm_gate()
+        if self._stopping or (SUPPLY.hungry and self._can_spare_one()):
+            self._leave(worker)
+            return False
+        self._idle.push(worker)
+        return True
 
-    def _wait_idle(self, worker: _Worker) -> bool:
+    def _can_spare_one(self) -> bool:
+        """Under the lock: whether a worker may leave to a pool that needs it more."""
+        return len(self._workers) > self._min_workers
+
+    def _wait_idle(self, worker: Worker) -> bool:
         """Wait to be sent; False if the worker has left the pool."""
         while not self.clock.acquire(worker.latch, self._idle_timeout):
             with self._lock:
                 if worker not in self._idle:
                     continue  # sent in this very moment: the lock is about to be released
                 if len(self._workers) > self._min_workers or self._stopping:
-                    self._stand_up(worker)
-                    self._forget(worker)
+                    self._idle.give_up(worker)
+                    self._leave(worker)
                     return False
         return True
 
-    def _forget(self, worker: _Worker) -> None:
+    def _leave(self, worker: Worker) -> None:
         """Under the lock: the worker leaves; its thread has a few steps to go, which a join waits for."""
+        worker.reserved = len(self._workers) <= self._min_workers
         self._workers.discard(worker)
-        if not self._workers and self._seat is not None:
-            give_back_latch(self._seat)
-            self._seat = None
-        self._ending = [thread for thread in self._ending if thread.is_alive()]
-        if worker.thread is not None:
-            self._ending.append(worker.thread)
+        if not self._workers:
+            self._idle.put_seat_away()
+            if self.admission.has_work() and not self._stopping:
+                self._pleading = True
+                SUPPLY.wait(self)  # it gave way to a pool in need, and is in need itself now
+        self._ending = [one for one in self._ending if one.thread and one.thread.is_alive()]
+        self._ending.append(worker)
 
     # ------------------------------------------------------------ rate
 
@@ -327,7 +360,7 @@ class ThreadCrew:
     def _arm_gate(self) -> None:
         if not self._gate_armed and self.admission.has_work():
             self._gate_armed = True
-            TIMER.watch(_GateOpens(self), self.admission.gate_opens_in)
+            TIMER.watch(_Later(self.gate_opened), self.admission.gate_opens_in)
 
     def gate_opened(self) -> None:
         """The rate allows the next start."""
@@ -339,19 +372,24 @@ class ThreadCrew:
     def stop(self) -> None:
         """Let idle workers go, and each busy one when the line is empty; blocks nobody."""
         with self._lock:
-            self._stopping = True
-            idle = list(self._idle)
-            self._idle.clear()
-            self._hot = None
+            if not self._stopping:
+                self._stopping = True
+                SUPPLY.leave(self, self._min_workers, len(self._workers))
+                self._min_workers = 0
+            idle = self._idle.pop_all()
         for worker in idle:
             worker.latch.release()
 
     def join(self, until: float | None) -> None:
         """Wait for the threads to end; those in abandoned calls are left alone."""
         with self._lock:
-            threads = [worker.thread for worker in self._workers if worker.thread is not None]
-            threads += self._ending
+            workers = [*self._workers, *self._ending]
         me = threading.current_thread()
-        for thread in threads:
-            if thread is not me:
-                thread.join(None if until is None else max(0.0, until - self.now()))
+        for worker in workers:
+            if worker.thread is None or worker.thread is me:
+                continue
+            left = None if until is None else max(0.0, until - self.now())
+            if self.clock.acquire(worker.gone, left):
+                worker.gone.release()  # for whoever joins as well
+                if not worker.passed_on:
+                    worker.thread.join()

@@ -202,7 +202,7 @@ class ThreadStreamEngine(StreamEngine):
                 return False  # with a rate, each item is admitted by itself
         if self.exhausted or self._pulling or (self.feed is None and self._no_room()):
             return False
-        return not (self.admission.contended and turn.time - turn.since >= SLICE)
+        return not (self.admission.is_wanted() and turn.time - turn.since >= SLICE)
 
     def _pull_slowly(self, turn: ThreadTurn) -> bool:
         """Take from an input that may run anybody's code, for as long as it likes."""

@@ -146,14 +146,14 @@ class ThreadTurn:
         that can't be torn; the lock is needed to fill the line, and when something goes wrong.
         """
         engine = self.engine
-        window, admission = engine.window, engine.admission
+        window, admission, rivals = engine.window, engine.admission, engine.admission.rivals
         held, ordered, plain = window.held, window.ordered, not window.outcomes
         fn, now, pop, sequence = engine.fn, engine.clock.now, engine.line.popleft, window.sequence
         copy = copy_context
         base = copy()
         time = since = now()
         while True:
-            if admission.contended and time - since >= SLICE:
+            if (admission.contended or rivals.starved) and time - since >= SLICE:
                 return engine.end_turn(self)
             try:
                 index, item = pop()

@@ -2,10 +2,11 @@
 
 import _thread
 import contextlib
+import sys
 import threading
 from collections.abc import Callable
 
-__all__ = ("finalize", "start_thread")
+__all__ = ("finalize", "name_thread", "start_thread")
 
 
 def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
@@ -18,9 +19,30 @@ def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
     Raises:
         RuntimeError: The system refused the thread; nothing was started.
     """
-    thread = threading.Thread(target=target, name=name, daemon=True)
+
+    def named() -> None:
+        show_name(name)
+        target()
+
+    thread = threading.Thread(target=named, name=name, daemon=True)
     thread.start()
     return thread
+
+
+def name_thread(name: str) -> None:
+    """Give this thread another name: it works for somebody else now."""
+    threading.current_thread().name = name
+    show_name(name)
+
+
+def show_name(name: str) -> None:
+    """Let ``top -H`` and ``ps -L`` show the name of this thread too: 15 bytes of it, on Linux."""
+    if sys.platform == "linux":
+        with (
+            contextlib.suppress(OSError),
+            open(f"/proc/self/task/{threading.get_native_id()}/comm", "wb", buffering=0) as comm,  # noqa: PTH123 - a path for each thread
+        ):
+            comm.write(name.removeprefix("holdfast:").encode()[:15])
 
 
 def finalize(fn: Callable[[], None], *locks: threading.Lock) -> None:

@@ -1,0 +1,54 @@
+"""One worker of a thread pool: what it waits on, and where it stands."""
+
+import threading
+from typing import Protocol
+
+from holdfast._core.latch import closed_lock
+from holdfast.pools._entry import Entry
+
+__all__ = ("Work", "Worker")
+
+
+class Work(Entry, Protocol):
+    """An entry that a worker thread can run."""
+
+    due: float | None  # the timer's key, where a deadline is watched
+
+    def work(self) -> Entry | None:
+        """Run, give the permit back, and return what this thread does next."""
+        ...
+
+    def expire(self) -> None:
+        """A deadline has passed; called on the timer's thread."""
+        ...
+
+
+class Worker:
+    """A thread, for as long as it serves one pool; changed only under that pool's lock."""
+
+    __slots__ = (
+        "fresh",
+        "gone",
+        "latch",
+        "leaving",
+        "lock",
+        "number",
+        "passed_on",
+        "reserved",
+        "searching",
+        "served",
+        "thread",
+    )
+
+    def __init__(self, number: int, thread: threading.Thread | None = None) -> None:
+        self.number = number
+        self.thread = thread
+        self.fresh = thread is None  # its thread is not started yet
+        self.lock = closed_lock()
+        self.latch = self.lock  # what it waits on: its own lock, or the pool's hot seat
+        self.searching = True
+        self.served = False  # it has had a call of this pool
+        self.leaving = False  # it was asked to give up its slot
+        self.reserved = False  # on leaving: its slot stays the pool's
+        self.passed_on = False  # on leaving: its thread went on to another pool
+        self.gone = closed_lock()  # opened when it has left, in one way or the other
