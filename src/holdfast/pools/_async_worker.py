@@ -60,6 +60,10 @@ class WorkerHost(Protocol):
         """This worker is about to end, because somebody waits for its permit."""
         ...
 
+    def note_time(self, seconds: float) -> None:
+        """An item, one of those that have ended since the last note, ran so long."""
+        ...
+
     def open_pass(self, time: float) -> None:
         """The first item of a pass of the loop is about to start."""
         ...
@@ -123,10 +127,13 @@ class AsyncWorker:
         )
         copy = copy_context
         base = copy()
-        fresh, stalled_at = True, -1
-        time = self.since = now()
+        fresh, stalled_at, noted = True, -1, -1
+        time = began = self.since = now()
         while True:
             if time >= engine.slice_end:  # also set by whoever wants the workers to look up
+                if self.index != noted:
+                    noted = self.index
+                    engine.note_time(time - began)
                 if engine.stopping:
                     return
                 if engine.admission.gate is not None:

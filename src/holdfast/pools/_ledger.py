@@ -12,6 +12,7 @@ from holdfast._core.clock import Clock
 from holdfast.errors import QueueFull, RateLimited, Rejected
 from holdfast.limits import RateGate
 from holdfast.pools._stats import Counters, PoolStats, Tally
+from holdfast.pools._timings import Timings
 
 if TYPE_CHECKING:
     from holdfast.pools._entry import Entry, Line
@@ -26,6 +27,7 @@ class Ledger:
         "_blocked",
         "_clock",
         "_line",
+        "_made_at",
         "_tallies",
         "_waiting_turns",
         "abandoned",
@@ -42,6 +44,7 @@ class Ledger:
         "max_queue_bytes",
         "name",
         "queued_bytes",
+        "timings",
     )
 
     def __init__(
@@ -61,7 +64,9 @@ class Ledger:
         self.contended = False  # somebody waits for a permit that is out, or too many are out
         self.lock = threading.Lock()
         self.counters = Counters()
+        self.timings = Timings()
         self._clock = clock
+        self._made_at = clock.now()
         self._line: Line = OrderedDict()
         self._blocked: OrderedDict[Entry, None] = OrderedDict()
         self._waiting_turns = 0  # of the entries in line, those of streams
@@ -94,6 +99,7 @@ class Ledger:
         counters = self.counters.copy()
         for tally in self._tallies:
             counters.add(tally)
+        wait, run = self.timings.read()
         return PoolStats(
             name=self.name,
             limit=self.limit,
@@ -115,6 +121,9 @@ class Ledger:
             rejected=dict(counters.rejected),
             peak_in_flight=counters.peak_in_flight,
             peak_queued=counters.peak_queued,
+            wait=wait,
+            run=run,
+            seconds=self._clock.now() - self._made_at,
         )
 
     # ------------------------------------------------------------ refusals

@@ -1,8 +1,10 @@
 """What a pool counts, and the frozen record that it shows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from holdfast.pools.histogram import Histogram
 
 __all__ = ("Counters", "PoolStats", "Tally")
 
@@ -35,6 +37,10 @@ class PoolStats:
         rejected: Refusals by reason.
         peak_in_flight: Most permits that were out at once.
         peak_queued: Most calls that were queued at once.
+        wait: How long calls waited in line. Like ``run`` it counts quick calls by samples of one in
+            eight; items of streams don't stand in line one by one, and are not in it.
+        run: How long calls and items ran.
+        seconds: How long this reading covers: since the pool was made, or since the earlier one.
     """
 
     name: str
@@ -57,6 +63,51 @@ class PoolStats:
     rejected: Mapping[str, int]
     peak_in_flight: int
     peak_queued: int
+    wait: Histogram
+    run: Histogram
+    seconds: float
+
+    @property
+    def utilisation(self) -> float:
+        """The share of the permits' time in which calls ran, of those that have ended: 0.0 to 1.0."""
+        offered = self.limit * self.seconds
+        return min(1.0, self.run.total_s / offered) if offered > 0.0 else 0.0
+
+    def since(self, earlier: "PoolStats") -> "PoolStats":
+        """Return what has happened since an earlier reading of the same pool.
+
+        Counts, refusals and times are differences; what can't be subtracted (the limits, what is in
+        flight, queued, abandoned now, the threads, the peaks) is that of this reading.
+
+        Raises:
+            ValueError: The other reading is of another pool, or later than this one.
+        """
+        if earlier.name != self.name or earlier.submitted > self.submitted:
+            msg = f"not an earlier reading of pool {self.name!r}: {earlier.name!r} with {earlier.submitted} calls"
+            raise ValueError(msg)
+        rejected = {
+            reason: count - earlier.rejected.get(reason, 0)
+            for reason, count in self.rejected.items()
+        }
+        return replace(
+            self,
+            **{name: getattr(self, name) - getattr(earlier, name) for name in _COUNTS},
+            rejected={reason: count for reason, count in rejected.items() if count},
+            wait=self.wait.since(earlier.wait),
+            run=self.run.since(earlier.run),
+            seconds=self.seconds - earlier.seconds,
+        )
+
+
+_COUNTS: Final = (
+    "refused_threads",
+    "submitted",
+    "completed",
+    "failed",
+    "withdrawn",
+    "timeouts",
+    "late",
+)
 
 
 class Tally(Protocol):

@@ -63,6 +63,7 @@ class StreamEngine:
         "_items",
         "_loop",
         "_source",
+        "_timed",
         "admission",
         "clock",
         "exhausted",
@@ -97,12 +98,20 @@ class StreamEngine:
         admission.open_tally(self.window)
         self.exhausted = False  # nothing more is pulled
         self.next_index = 0
+        self._timed = 0  # items whose times have been noted
         self.feed: Feed | None = None  # for an asynchronous input
         self._source: Iterator[Any] | None = None
         self.take: Callable[[], Any] = _nothing
         self._loop: asyncio.AbstractEventLoop | None = None
         self._context = Context()
         self._bridge: Bridge | None = None
+
+    def note_time(self, seconds: float) -> None:
+        """An item ran so long: it stands for those that have ended since the last note."""
+        done = self.window.done()
+        if done > self._timed:
+            self.admission.timings.record(-1.0, seconds, done - self._timed)
+            self._timed = done
 
     def resume(self) -> None:
         """The consumer has made room; from any thread."""

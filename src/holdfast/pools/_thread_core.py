@@ -18,6 +18,7 @@ from holdfast.pools._thread_burst import Burst
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall, ThreadCall
 from holdfast.pools._thread_crew import ThreadCrew
 from holdfast.pools._timer import TIMER
+from holdfast.pools._timings import Timed
 from holdfast.pools._worker import Work
 
 __all__ = ("ThreadCore",)
@@ -68,6 +69,9 @@ class ThreadCore:
     def take_burst(self, calls: list[LoopCall]) -> None:
         """Give each of ``calls`` a place, and see to it that a worker comes."""
         self._lone = len(calls) == 1
+        timings = self.admission.timings
+        for call in calls[timings.due_of(len(calls))]:
+            call.fn = Timed(call.fn, timings, self.now)
         with self._lock:
             taken = self.admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
         if not taken:
@@ -87,6 +91,8 @@ class ThreadCore:
     def submit(self, call: SubmittedCall, *, may_block: bool) -> bool:
         """Give ``call`` a place and see to it that a worker comes; False if it is still blocked."""
         admission = self.admission
+        if admission.timings.is_due():
+            call.fn = Timed(call.fn, admission.timings, self.now)
         try:
             with self._lock:
                 queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool

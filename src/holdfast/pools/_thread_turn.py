@@ -120,7 +120,7 @@ class ThreadTurn:
         if engine.window.express:
             return self._run_express()
         base = copy_context()
-        fn, now = engine.fn, engine.clock.now
+        fn, now, timings = engine.fn, engine.clock.now, engine.admission.timings
         self.since = self.time = now()
         while engine.pull(self):
             try:
@@ -128,6 +128,8 @@ class ThreadTurn:
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the consumer
                 self._try_again(error)
             self.time = now()
+            if timings.is_due():
+                timings.record(-1.0, self.time - self.began, timings.stride)
             try:
                 if copy_context() != base:
                     break
@@ -149,6 +151,7 @@ class ThreadTurn:
         window, admission, rivals = engine.window, engine.admission, engine.admission.rivals
         held, ordered, plain = window.held, window.ordered, not window.outcomes
         fn, now, pop, sequence = engine.fn, engine.clock.now, engine.line.popleft, window.sequence
+        timings, skip, weight = admission.timings, 0, 1
         copy = copy_context
         base = copy()
         time = since = now()
@@ -168,6 +171,11 @@ class ThreadTurn:
                 self._try_again(error)
                 value, self.value = self.value, None
             began, time = time, now()
+            skip -= 1
+            if skip < 0:
+                timings.record(-1.0, time - began, weight)
+                weight = timings.stride
+                skip = weight - 1
             if self.error is not None or self.attempts > 1 or not plain:
                 value, keep = engine.express_outcome(self, value, time - began)
             else:

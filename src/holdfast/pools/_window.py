@@ -168,8 +168,12 @@ class Window:
 
     # ------------------------------------------------------------ figures
 
+    def done(self) -> int:
+        """Items that have an outcome."""
+        return self.next + len(self.held)
+
     @property
     def completed(self) -> int:
         """Items whose function has returned."""
-        done = self.next + len(self.held)
+        done = self.done()
         return done - self.failed if self.outcomes else done
