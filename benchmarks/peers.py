@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ("NAMES", "PeerMissingError", "load", "versions")
 
-NAMES = ("aiometer", "anyio", "streamable")
+NAMES = ("aiometer", "anyio", "psutil", "streamable")
 
 
 class PeerMissingError(Exception):

@@ -299,4 +299,46 @@ TARGETS: Sequence[Target] = (
         must=0.040,
         aim=0.015,
     ),
+    *(
+        Target(
+            claim="sense",
+            case=case,
+            work=f"one sample, {fds} descriptors",
+            ours="Sampler.sample",
+            comparison="value",
+            must=10e-6,
+            aim=6e-6,
+        )
+        for case, fds in (("few", "100"), ("many", "10,000"))
+    ),
+    Target(
+        claim="sense",
+        case="few",
+        work="one sample, 100 descriptors",
+        ours="Sampler.sample",
+        peer="psutil, oneshot",
+        comparison="faster",
+        must=5,
+        aim=10,
+    ),
+    Target(
+        claim="sense",
+        case="many",
+        work="one sample, 10,000 descriptors",
+        ours="Sampler.sample",
+        peer="psutil, oneshot",
+        comparison="faster",
+        must=300,
+        aim=600,
+    ),
+    Target(
+        claim="sense",
+        case="kinds",
+        work="10,000 descriptors by kind",
+        ours="sense.descriptors_by_kind",
+        peer="psutil, open_files + net_connections",
+        comparison="faster",
+        must=1,
+        aim=1.5,
+    ),
 )

@@ -3,6 +3,8 @@
 Everything public is here or in a module without an underscore; see ``help(holdfast.stream)``.
 """
 
+from typing import TYPE_CHECKING
+
 from holdfast import errors
 from holdfast.errors import (
     CallTimeout,
@@ -23,21 +25,30 @@ from holdfast.flow.stream import gather, stream
 from holdfast.limits import Rate, Retry
 from holdfast.pools import (
     AsyncPool,
+    Budget,
     CallFuture,
+    Histogram,
     Outcome,
     PoolStats,
     Stream,
     StreamStats,
     ThreadPool,
+    current_budget,
+    set_budget,
 )
+
+if TYPE_CHECKING:
+    from holdfast.sense import raise_fd_limit
 
 __version__ = "0.1.0.dev0"
 
 __all__ = (
     "AsyncPool",
+    "Budget",
     "CallFuture",
     "CallTimeout",
     "Failed",
+    "Histogram",
     "HoldfastError",
     "Leaked",
     "Outcome",
@@ -56,7 +67,23 @@ __all__ = (
     "UnderPressure",
     "WorkerLost",
     "WouldDeadlock",
+    "current_budget",
     "errors",
     "gather",
+    "raise_fd_limit",
+    "set_budget",
     "stream",
 )
+
+
+def __getattr__(name: str) -> object:
+    if name == "raise_fd_limit":  # what reads the machine is imported when it is asked for
+        from holdfast.sense import raise_fd_limit  # noqa: PLC0415
+
+        return raise_fd_limit
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

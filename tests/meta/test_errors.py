@@ -7,14 +7,16 @@ import pickle
 import pytest
 
 from holdfast import errors
-from holdfast.pools import PoolStats
+from holdfast.pools import Histogram, PoolStats
 
 STATS = PoolStats(
     name="p",
     limit=1,
     max_queue=2,
+    max_queue_bytes=100,
     in_flight=3,
     queued=4,
+    queued_bytes=40,
     blocked=5,
     abandoned=6,
     threads=7,
@@ -28,6 +30,9 @@ STATS = PoolStats(
     rejected={"full": 15},
     peak_in_flight=16,
     peak_queued=17,
+    wait=Histogram.of([0.1]),
+    run=Histogram.of([0.2, 0.3]),
+    seconds=18.0,
 )
 
 # A value for each attribute that an error can carry, other than its default.

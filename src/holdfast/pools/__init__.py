@@ -6,17 +6,23 @@ from holdfast.pools._async_view import AsyncCalls
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._thread_view import ThreadCalls
 from holdfast.pools.async_pool import AsyncPool
+from holdfast.pools.budget import Budget, current_budget, set_budget
+from holdfast.pools.histogram import Histogram
 from holdfast.pools.stream import Stream, StreamStats
 from holdfast.pools.thread_pool import ThreadPool
 
 __all__ = (
     "AsyncCalls",
     "AsyncPool",
+    "Budget",
     "CallFuture",
+    "Histogram",
     "Outcome",
     "PoolStats",
     "Stream",
     "StreamStats",
     "ThreadCalls",
     "ThreadPool",
+    "current_budget",
+    "set_budget",
 )

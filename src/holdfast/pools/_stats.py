@@ -79,6 +79,9 @@ class PoolStats:
         Counts, refusals and times are differences; what can't be subtracted (the limits, what is in
         flight, queued, abandoned now, the threads, the peaks) is that of this reading.
 
+        Args:
+            earlier: The other reading.
+
         Raises:
             ValueError: The other reading is of another pool, or later than this one.
         """

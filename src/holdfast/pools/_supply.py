@@ -23,10 +23,13 @@ Locks: a crew calls in here under its own lock; nothing is called from here unde
 
 import threading
 from collections import OrderedDict
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from holdfast.errors import UnderPressure
 from holdfast.pools._worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("SUPPLY", "Supplied", "Supply")
 
@@ -37,6 +40,10 @@ _LONGEST_PAUSE: Final = 1.0
 
 class Supplied(Protocol):
     """A pool's crew, as the supply sees it."""
+
+    def hire(self) -> None:
+        """Send a worker to the line, if there is something to do."""
+        ...
 
     def lend(self) -> bool:
         """Let an idle worker go, if there is one to spare; whether there was."""
@@ -54,9 +61,10 @@ class Supplied(Protocol):
 class Supply:
     """Slots for worker threads. Every method may be called from any thread."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.limit = limit
+        self.limit = 0  # 0: it is still to be found
+        self.find_limit: Callable[[], int] = lambda: 1
         self.reserved = 0
         self._crews: dict[Supplied, None] = {}  # of the pools that are open
         self._reset()
@@ -80,6 +88,8 @@ class Supply:
         Raises:
             UnderPressure: The budget can't hold the reservation.
         """
+        if not self.limit:
+            self.resize(self.find_limit())
         with self.lock:
             if min_workers and self.reserved + min_workers >= self.limit:
                 msg = (
@@ -91,6 +101,19 @@ class Supply:
             self.unfilled += min_workers
             self.reserved += min_workers
             self._crews[crew] = None
+
+    def resize(self, limit: int) -> None:
+        """Set how many threads there may be; those beyond it end as soon as their calls have."""
+        with self.lock:
+            self.limit = limit
+            self._recount()
+            hungry = [*self._entitled, *self._starving, *self._wanting]
+            crews = list(self._crews) if self.threads > limit else []
+        for crew in hungry:
+            crew.hire()
+        for crew in crews:
+            while self.threads > limit and crew.lend():
+                pass
 
     def leave(self, crew: Supplied, reserved: int, workers: int) -> None:
         """A pool has closed: its reservation is over, but for the workers that it still has."""
@@ -139,6 +162,7 @@ class Supply:
                     self._recount()
                     return crew
             self.threads -= 1
+            self._recount()
             return None
 
     def fill(self) -> None:
@@ -198,7 +222,8 @@ class Supply:
         self._recount()
 
     def _recount(self) -> None:
-        self.starved = len(self._entitled) + len(self._starving)
+        over = max(0, self.threads - self.limit)  # a lowered limit: these are to end
+        self.starved = len(self._entitled) + len(self._starving) + over
         self.hungry = self.starved + len(self._wanting)
 
     def after_fork(self) -> None:
@@ -207,7 +232,7 @@ class Supply:
         self._reset()
 
 
-SUPPLY: Final = Supply(1024)
+SUPPLY: Final = Supply()
 """The one supply of this process."""
 
 

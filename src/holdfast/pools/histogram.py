@@ -37,7 +37,11 @@ class Histogram:
 
     @classmethod
     def of(cls, durations: Iterable[float]) -> "Histogram":
-        """Make one of durations in seconds."""
+        """Make one.
+
+        Args:
+            durations: In seconds.
+        """
         counts, total = [0] * BUCKETS, 0.0
         for seconds in durations:
             counts[bucket_of(seconds)] += 1
@@ -55,9 +59,16 @@ class Histogram:
         return self.total_s / self.count if self.count else 0.0
 
     def quantile(self, q: float) -> float:
-        """Return a bound in seconds below which a share ``q`` (0 to 1) of the calls stayed; 0.0 of nothing.
+        """Return a bound in seconds below which a share ``q`` of the calls stayed; 0.0 of nothing.
 
-        The bound is the upper end of the bucket in which the quantile lies, at most twice its value.
+        Args:
+            q: The share, 0 to 1.
+
+        Returns:
+            The upper end of the bucket in which the quantile lies, at most twice its value.
+
+        Raises:
+            ValueError: ``q`` is no share.
         """
         if not 0.0 <= q <= 1.0:
             msg = f"q must be from 0 to 1, not {q!r}"
@@ -70,6 +81,10 @@ class Histogram:
         return 0.0
 
     def since(self, earlier: "Histogram") -> "Histogram":
-        """Return what has come in addition to an earlier reading of the same."""
+        """Return what has come in addition to an earlier reading.
+
+        Args:
+            earlier: A reading of the same histogram.
+        """
         counts = tuple(now - then for now, then in zip(self.counts, earlier.counts, strict=True))
         return Histogram(counts, self.total_s - earlier.total_s)

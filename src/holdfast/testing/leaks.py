@@ -9,6 +9,7 @@ from pathlib import Path
 from holdfast._core import clock
 from holdfast._core.latch import close_stock
 from holdfast.pools._timer import TIMER
+from holdfast.sense.sampler import release
 
 __all__ = ("assert_no_leaks", "holdings")
 
@@ -17,6 +18,7 @@ def holdings() -> dict[str, str]:
     """Return the threads, child processes, descriptors and tasks that this process has now."""
     TIMER.settle()
     close_stock()
+    release()
     held = {f"thread {thread.ident}": thread.name for thread in threading.enumerate()}
     held |= {f"child {child.pid}": child.name for child in multiprocessing.active_children()}
     for fd in Path("/dev/fd").iterdir():

@@ -6,8 +6,9 @@ import sys
 import threading
 
 import pytest
+from tests.unit.sense.crew import counts_threads
 
-from holdfast.sense import own
+from holdfast.sense import _counts, own
 from holdfast.sense.own import OwnReading, peak_rss_bytes, read_own
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -30,19 +31,7 @@ def test_opened_descriptors_are_counted_one_by_one():
 
 def test_threads_are_counted_one_by_one():
     """Three more threads make the figure three larger."""
-    release = threading.Event()
-    threads = [threading.Thread(target=release.wait) for _ in range(3)]
-    before = read_own().threads
-
-    for thread in threads:
-        thread.start()
-    during = read_own().threads
-    release.set()
-    for thread in threads:
-        thread.join()
-
-    assert before is not None
-    assert during == before + 3
+    assert counts_threads(lambda: read_own().threads)
 
 
 def test_memory_that_is_touched_shows_up():
@@ -93,7 +82,7 @@ def test_a_reading_leaves_no_descriptor_open():
 def test_an_older_kernel_is_read_by_listing(monkeypatch):
     """Where directories have neither size nor links, their entries give the same figures."""
     now = read_own()
-    monkeypatch.setattr(own.Path, "stat", lambda _: os.stat_result((0,) * 10))
+    monkeypatch.setattr(_counts, "_known", {_counts.FD: False, _counts.TASK: False})
 
     older = read_own()
 
@@ -107,7 +96,8 @@ def test_without_proc_the_figures_are_none_or_python_s_own(monkeypatch):
     def missing(*_: object, **__: object) -> None:
         raise FileNotFoundError
 
-    monkeypatch.setattr(own.Path, "stat", missing)
+    monkeypatch.setattr(own.os, "stat", missing)
+    monkeypatch.setattr(own.os, "listdir", missing)
     monkeypatch.setattr(own, "open", missing, raising=False)
 
     reading = read_own()
@@ -119,7 +109,7 @@ def test_without_proc_the_figures_are_none_or_python_s_own(monkeypatch):
 
 def test_a_mac_is_read_through_dev_fd(monkeypatch):
     """Off Linux descriptors come from /dev/fd, threads from Python, memory from getrusage."""
-    monkeypatch.setattr(own, "_LINUX", False)
+    monkeypatch.setattr(own, "LINUX", False)
     expected = len(os.listdir("/dev/fd")) - 1
 
     reading = read_own()
