@@ -94,6 +94,17 @@ def closed_lock() -> Latch:
     return lock
 
 
+def _forget_stock() -> None:
+    """In a child after a fork: what is in stock, or in use by a thread that is gone, is the parent's."""
+    global _made, _making
+    _stock.clear()
+    _made, _making = 0, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_stock)
+
+
 def close_stock() -> None:
     """Close what is in stock; for tests that count descriptors."""
     global _made  # noqa: PLW0603 - the process's stock

@@ -2,6 +2,7 @@
 
 from holdfast._core.future import CallFuture
 from holdfast._core.outcome import Outcome
+from holdfast.pools._abandoned import AbandonedCall
 from holdfast.pools._async_view import AsyncCalls
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._thread_view import ThreadCalls
@@ -12,6 +13,7 @@ from holdfast.pools.stream import Stream, StreamStats
 from holdfast.pools.thread_pool import ThreadPool
 
 __all__ = (
+    "AbandonedCall",
     "AsyncCalls",
     "AsyncPool",
     "Budget",

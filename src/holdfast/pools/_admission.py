@@ -18,35 +18,20 @@ a pool does happens outside the lock.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
 
 from holdfast._core.clock import Clock
 from holdfast.errors import PoolClosed
 from holdfast.limits import RateGate
-from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry, Line, Overflow
+from holdfast.pools._entry import ENDED, NOBODY, RUNNING, WAITING, Entry, Line, Overflow, Rivals
 from holdfast.pools._queue import Queue
 
 __all__ = ("Admission",)
 
 
-class Rivals(Protocol):
-    """Other pools that need what this one's calls run on."""
-
-    starved: int
-    """How many of them have work and nothing to run it on: then an ended call is followed by none."""
-
-
-class _Nobody:
-    starved = 0
-
-
-NOBODY: Final[Rivals] = _Nobody()
-
-
 class Admission(Queue):
     """Permits and the line for them. Every method may be called from any thread."""
 
-    __slots__ = ("_idle_watchers", "max_abandoned", "overflow", "rivals")
+    __slots__ = ("_idle_watchers", "max_abandoned", "overflow", "rivals", "waiting_inside")
 
     def __init__(
         self,
@@ -66,6 +51,7 @@ class Admission(Queue):
         self.rivals: Rivals = NOBODY
         self.max_abandoned = max_abandoned
         self._idle_watchers: list[Callable[[], None]] = []
+        self.waiting_inside = 0  # calls in flight that wait for the pool to fall idle
 
     # ------------------------------------------------------------ in
 
@@ -244,6 +230,7 @@ class Admission(Queue):
             if entry.state != RUNNING or entry.abandoned:
                 return False
             entry.abandoned = True
+            entry.abandoned_at = self._clock.now()
             self._abandon()
             self.counters.timeouts += timed_out
             watchers = self._recount()
@@ -299,12 +286,23 @@ class Admission(Queue):
         with self.lock:
             return [*self._line, *self._blocked]
 
-    def on_idle(self, watcher: Callable[[], None]) -> None:
-        """Call ``watcher`` once, when nothing waits and nothing but abandoned work is in flight."""
+    def on_idle(self, watcher: Callable[[], None], *, inside: int = 0) -> None:
+        """Call ``watcher`` once, when nothing waits and nothing but abandoned work is in flight.
+
+        Args:
+            watcher: Called under the lock or without; releases a lock or posts a letter.
+            inside: How many calls in flight wait for this themselves, until :meth:`off_idle`.
+        """
         with self.lock:
             self._idle_watchers.append(watcher)
+            self.waiting_inside += inside
             watchers = self._recount()
         _call_all(watchers)
+
+    def off_idle(self, inside: int) -> None:
+        """So many calls in flight have given up to wait, or have waited long enough."""
+        with self.lock:
+            self.waiting_inside -= inside
 
     def lone(self) -> bool:
         """Whether one entry waits, and nothing else is in the pool."""
@@ -313,6 +311,14 @@ class Admission(Queue):
     def is_wanted(self) -> bool:
         """Whether somebody, here or in another pool, waits for what a stream holds on to."""
         return self.contended or self.rivals.starved > 0
+
+    def after_fork(self, in_flight: int) -> None:
+        """In a child: forget what is the parent's, but for calls in flight on the thread that forked."""
+        self._forget_all()
+        self._idle_watchers.clear()
+        self.in_flight = in_flight
+        self.waiting_inside = 0
+        self._set_ceiling()
 
     def has_work(self) -> bool:
         """Whether somebody in line could start now."""
@@ -367,7 +373,8 @@ class Admission(Queue):
     def _recount(self) -> list[Callable[[], None]]:
         over = self.in_flight > self.ceiling
         self.contended = over or (bool(self._line) and self.in_flight >= self.ceiling)
-        if self._idle_watchers and not self._line and self.in_flight <= self.abandoned:
+        rest = self.abandoned + self.waiting_inside
+        if self._idle_watchers and not self._line and self.in_flight <= rest:
             watchers, self._idle_watchers = self._idle_watchers, []
             return watchers
         return []

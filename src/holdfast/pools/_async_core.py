@@ -7,6 +7,7 @@ from holdfast._core.clock import Clock
 from holdfast._core.loops import LoopState, loop_state
 from holdfast.errors import QueueTimeout, Rejected
 from holdfast.pools._admission import Admission
+from holdfast.pools._deadlock_looks import note
 from holdfast.pools._entry import WAITING, Entry
 from holdfast.pools._timer import TIMER
 
@@ -42,6 +43,7 @@ class Waiter:
     counted = True
     size = 0
     abandoned = False  # a coroutine can be cancelled, so it never is
+    abandoned_at: float | None = None
 
     def __init__(self, core: "AsyncCore", loop: asyncio.AbstractEventLoop) -> None:
         self.core = core
@@ -51,6 +53,7 @@ class Waiter:
         self.received = False
         self.error: Rejected | None = None
         self.due: float | None = None
+        note(self)
 
     def granted(self) -> bool:
         """Bring the permit to the loop."""
@@ -202,6 +205,10 @@ class RunDeadline:
         self._mailbox = loop_state(loop)
         self.expired = False
         self._due = self._mailbox.watch(self, timeout)
+
+    def when(self) -> float:
+        """The moment at which the time is up, by the loop's clock."""
+        return self._due
 
     def expire(self) -> None:
         """On the loop: the time is up."""

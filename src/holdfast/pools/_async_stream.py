@@ -46,7 +46,7 @@ _YIELD: Final = 0.000_003
 class _Turn:
     """The stream's place in the pool's line."""
 
-    __slots__ = ("abandoned", "engine", "error", "state")
+    __slots__ = ("abandoned", "abandoned_at", "engine", "error", "state")
     counted = False
     size = 0
 
@@ -54,6 +54,7 @@ class _Turn:
         self.engine = engine
         self.state = WAITING
         self.abandoned = False
+        self.abandoned_at: float | None = None
         self.error: Rejected | None = None
 
     def granted(self) -> bool:

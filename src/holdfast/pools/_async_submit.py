@@ -25,6 +25,7 @@ class AsyncCall(CallFuture[Any]):
 
     counted = True
     size = 0
+    abandoned_at: float | None = None
 
     def __init__(
         self,

@@ -1,21 +1,37 @@
 """Waiting for a pool to fall idle, in blocking code and in a coroutine."""
 
 import asyncio
+import sys
 import threading
 
 from holdfast._core.clock import Clock
 from holdfast._core.loops import loop_state
 from holdfast.pools._admission import Admission
+from holdfast.pools._deadlock_stacks import running_call
 
-__all__ = ("wait_idle", "wait_idle_async")
+__all__ = ("is_inside", "wait_idle", "wait_idle_async")
 
 
 def wait_idle(admission: Admission, clock: Clock, timeout: float | None) -> bool:
-    """Block until nothing waits and nothing but abandoned work is in flight; False after ``timeout``."""
+    """Block until nothing waits and nothing but abandoned work is in flight; False after ``timeout``.
+
+    Called from inside of one of the pool's own calls, it waits for the others.
+    """
     idle = threading.Lock()
     idle.acquire()
-    admission.on_idle(idle.release)
-    return clock.acquire(idle, timeout)
+    inside = is_inside(admission)
+    admission.on_idle(idle.release, inside=inside)
+    try:
+        return clock.acquire(idle, timeout)
+    finally:
+        admission.off_idle(inside)
+
+
+def is_inside(admission: Admission) -> bool:
+    """Whether this thread runs a call of that pool: then it does not wait for itself."""
+    call = running_call(sys._getframe())  # noqa: SLF001 - the stack of whoever asks
+    host = None if call is None else getattr(call, "core", None) or getattr(call, "engine", None)
+    return host is not None and host.admission is admission
 
 
 class _Idle:

@@ -5,7 +5,7 @@ from typing import Final, Literal, Protocol
 
 from holdfast.errors import Rejected
 
-__all__ = ("ENDED", "RUNNING", "WAITING", "Entry", "Line", "Overflow")
+__all__ = ("ENDED", "NOBODY", "RUNNING", "WAITING", "Entry", "Line", "Overflow", "Rivals")
 
 Overflow = Literal["wait", "reject", "drop_oldest"]
 
@@ -19,6 +19,7 @@ class Entry(Protocol):
 
     state: int
     abandoned: bool
+    abandoned_at: float | None  # when, on the pool's clock
     counted: bool  # False for a stream's turn, whose items are counted in a tally
     size: int  # in bytes, where the pool's queue is bounded in bytes; else 0
 
@@ -57,3 +58,17 @@ class Line(Protocol):
     def clear(self) -> None:
         """Let everybody go."""
         ...
+
+
+class Rivals(Protocol):
+    """Other pools that need what this one's calls run on."""
+
+    starved: int
+    """How many of them have work and nothing to run it on: then an ended call is followed by none."""
+
+
+class _Nobody:
+    starved = 0
+
+
+NOBODY: Final[Rivals] = _Nobody()

@@ -15,6 +15,8 @@ from holdfast.pools._stats import Counters, PoolStats, Tally
 from holdfast.pools._timings import Timings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.pools._entry import Entry, Line
 
 __all__ = ("Ledger",)
@@ -28,6 +30,8 @@ class Ledger:
         "_clock",
         "_line",
         "_made_at",
+        "_shown",
+        "_shown_at",
         "_tallies",
         "_waiting_turns",
         "abandoned",
@@ -44,6 +48,7 @@ class Ledger:
         "max_queue_bytes",
         "name",
         "queued_bytes",
+        "show_stuck",
         "timings",
     )
 
@@ -67,6 +72,9 @@ class Ledger:
         self.timings = Timings()
         self._clock = clock
         self._made_at = clock.now()
+        self.show_stuck: Callable[[], str] | None = None  # says where abandoned calls stand
+        self._shown = ""
+        self._shown_at: float | None = None
         self._line: Line = OrderedDict()
         self._blocked: OrderedDict[Entry, None] = OrderedDict()
         self._waiting_turns = 0  # of the entries in line, those of streams
@@ -126,15 +134,31 @@ class Ledger:
             seconds=self._clock.now() - self._made_at,
         )
 
+    def _forget_figures(self) -> None:
+        self.lock = threading.Lock()
+        self._tallies.clear()
+        self.counters = Counters()
+        self.timings = Timings()
+        self.abandoned = 0
+        self.contended = False
+        self._made_at = self._clock.now()
+
     # ------------------------------------------------------------ refusals
 
     def _check_stuck(self) -> None:
         if self.abandoned >= self.ceiling:
             raise self._refusal(
                 QueueFull,
-                f"all {self.ceiling} permits are held by abandoned calls that do not end; "
-                "find what they wait for, with py-spy or faulthandler",
+                f"all {self.ceiling} permits are held by abandoned calls that do not end; give what "
+                f"they wait for a timeout of its own{self._where_stuck()}",
             )
+
+    def _where_stuck(self) -> str:
+        """Where the abandoned calls stand; looked up once a second at most."""
+        now = self._clock.now()
+        if self.show_stuck is not None and (self._shown_at is None or now >= self._shown_at + 1.0):
+            self._shown, self._shown_at = f": {self.show_stuck()}", now
+        return self._shown
 
     def _check_rate(self, gate: RateGate) -> None:
         wait = gate.wait(self._clock.now())

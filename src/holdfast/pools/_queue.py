@@ -1,17 +1,25 @@
 """The places in which calls wait: the queue, and those who are blocked before it when it is full.
 
-The order in which the queue is served is that of its line, a mapping of entries: an ``OrderedDict``
-serves who came first. Everything here is done under the admission's lock; only :class:`Admission`
-changes the state of an entry, but for one that is dropped.
+The order in which the queue is served is that of its line: an ``OrderedDict`` of entries serves who
+came first, and a pool with an order has a line of that order, and another one for those who are
+blocked. Everything here is done under the admission's lock; only :class:`Admission` changes the state
+of an entry, but for one that is dropped.
+
+Bytes are those of calls that wait for somebody else's permit. A call that is given its place while a
+permit is free for it starts at once, so it counts as empty, and may be of any size; no other call may
+be larger than the bound. Where calls have a size, nobody who comes has a place while others are
+blocked, or small calls would for ever overtake a large one.
 """
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 from holdfast._core.clock import Clock
 from holdfast.errors import QueueFull, Rejected
 from holdfast.limits import RateGate
 from holdfast.pools._entry import ENDED, Entry, Line
 from holdfast.pools._ledger import Ledger
+from holdfast.pools._order_line import FirstCome, OrderedLine
 
 __all__ = ("Queue",)
 
@@ -36,20 +44,37 @@ class Queue(Ledger):
         self.max_queue_bytes = max_queue_bytes
         if line is not None:
             self._line = line
+        if isinstance(line, OrderedLine):
+            self._blocked = cast("Any", line.beside())
 
     # ------------------------------------------------------------ room
 
     def _has_room(self, entry: Entry) -> bool:
-        """Whether ``entry`` may have a place now: in the queue, or at once with a free permit."""
-        taken = len(self._line) - self._waiting_turns + self.in_flight
-        if taken >= self.ceiling + self.max_queue:
+        """Whether ``entry``, which has just come, may have a place: in the queue, or at once.
+
+        Raises:
+            QueueFull: It is larger than the whole queue may be, so it would wait for ever.
+        """
+        bound = self.max_queue_bytes
+        if bound is None:
+            taken = len(self._line) - self._waiting_turns + self.in_flight
+            return taken < self.ceiling + self.max_queue
+        if entry.size > bound and not self._starts_at_once():
+            raise self._refusal(
+                QueueFull,
+                f"it has {entry.size} bytes, more than the {bound} that may be queued, and no permit "
+                "is free for it; send smaller pieces, or raise max_queue_bytes",
+            )
+        if self._blocked or self._taken() >= self.ceiling + self.max_queue:
             return False
-        if self.max_queue_bytes is None or taken < self.ceiling:
-            return True
-        return self.queued_bytes + entry.size <= self.max_queue_bytes
+        return self._fits(entry, bound)
+
+    def _fits(self, entry: Entry, bound: int) -> bool:
+        """Whether the bytes of ``entry`` fit into the queue, or need not."""
+        return self.queued_bytes + entry.size <= bound or self._starts_at_once()
 
     def _has_room_for_all(self, entries: Sequence[Entry]) -> bool:
-        taken = len(self._line) - self._waiting_turns + self.in_flight + len(entries)
+        taken = self._taken() + len(entries)
         return taken <= self.ceiling + self.max_queue and self.max_queue_bytes is None
 
     def _may_drop_for(self, entry: Entry) -> bool:
@@ -61,12 +86,26 @@ class Queue(Ledger):
         oldest = self._oldest()
         return self.queued_bytes - oldest.size + entry.size <= self.max_queue_bytes
 
+    def _taken(self) -> int:
+        """Places that are taken: permits that are out, and calls in line."""
+        return len(self._line) - self._waiting_turns + self.in_flight
+
+    def _starts_at_once(self) -> bool:
+        """Whether a permit is free for the next call that comes, as far as calls go."""
+        if self._taken() >= self.ceiling:
+            return False
+        gate = self.gate
+        return gate is None or (not self._line and gate.wait(self._clock.now()) == 0.0)
+
     # ------------------------------------------------------------ in and out
 
-    def _put(self, entry: Entry) -> None:
-        self._line[entry] = None
+    def _put(self, entry: Entry, came: Any = None) -> None:
+        """Give ``entry`` a place; ``came`` is what it brings from the line of the blocked."""
         if self.max_queue_bytes is not None:
+            if entry.size and self._starts_at_once():
+                entry.size = 0
             self.queued_bytes += entry.size
+        self._line[entry] = came
         self._note_peak_queued()
 
     def _take_first(self) -> Entry:
@@ -92,7 +131,16 @@ class Queue(Ledger):
         return waiting
 
     def _oldest(self) -> Entry:
-        return next(entry for entry in self._line if entry.counted)
+        """The call that a newer one may push out; there is one. O(1), but for the first time."""
+        line = self._line
+        if isinstance(line, OrderedLine):
+            return line.to_drop()
+        first = next(iter(line))
+        if first.counted:
+            return first
+        # Streams stand before the first call: from now on they and the calls are kept apart.
+        self._line = apart = FirstCome.of(line)
+        return apart.to_drop()
 
     def _drop_oldest(self) -> Entry:
         dropped = self._oldest()
@@ -102,16 +150,29 @@ class Queue(Ledger):
         return dropped
 
     def _accept_blocked(self) -> None:
-        """Let those who are blocked have the places that have become free, first come first served."""
-        while self._blocked and self._has_room(entry := next(iter(self._blocked))):
-            del self._blocked[entry]
-            self._put(entry)
+        """Let those who are blocked have the places that have become free, in their order."""
+        blocked, bound = self._blocked, self.max_queue_bytes
+        while blocked and self._taken() < self.ceiling + self.max_queue:
+            if bound is not None and not self._fits(self._first_blocked(), bound):
+                break
+            entry, came = blocked.popitem(last=False)
+            self._put(entry, came)
             entry.accepted()
+
+    def _first_blocked(self) -> Entry:
+        blocked: Line = self._blocked
+        return blocked.first() if isinstance(blocked, OrderedLine) else next(iter(blocked))
 
     def _note_peak_queued(self) -> None:
         queued = len(self._line) - self._waiting_turns
         if queued > self.counters.peak_queued:
             self.counters.peak_queued = queued
+
+    def _forget_all(self) -> None:
+        """In a child after a fork: nothing waits, nothing has been, and nobody holds the lock."""
+        self._forget_figures()
+        self._clear()
+        self._blocked.clear()
 
     # ------------------------------------------------------------ refusals
 

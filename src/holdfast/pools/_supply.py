@@ -231,6 +231,11 @@ class Supply:
         self.lock = threading.Lock()
         self._reset()
 
+    def keep(self, workers: int, min_workers: int) -> None:
+        """In a child: so many workers of a pool, one or none, live on."""
+        self.threads += workers
+        self.unfilled -= min(workers, min_workers)
+
 
 SUPPLY: Final = Supply()
 """The one supply of this process."""

@@ -14,6 +14,7 @@ from holdfast._core.clock import Clock
 from holdfast._core.future import CallFuture
 from holdfast._core.loops import LoopState
 from holdfast.errors import Rejected
+from holdfast.pools._deadlock_futures import park
 from holdfast.pools._entry import WAITING, Entry
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class LoopCall:
     size = 0
     state = WAITING
     abandoned = False
+    abandoned_at: float | None = None
     timeout: float | None = None
     queue_until: float | None = None
     started: float | None = None
@@ -140,6 +142,7 @@ class SubmittedCall(CallFuture[Any]):
     size = 0
     state = WAITING
     abandoned = False
+    abandoned_at: float | None = None
     timeout: float | None = None
     queue_until: float | None = None
     started: float | None = None
@@ -157,7 +160,7 @@ class SubmittedCall(CallFuture[Any]):
     ) -> None:
         self.core = core
         self.context = context
-        self.fn: Callable[..., Any] | None = fn
+        self.fn: Any = fn  # None when it has been let go
         self.args = args
         self.kwargs = kwargs
 
@@ -204,7 +207,7 @@ class SubmittedCall(CallFuture[Any]):
         lock.acquire()
         self._accept_lock = lock
         # Entered first, looked second: either we see the flag, or whoever sets it sees the lock.
-        return self._is_accepted or self.core.clock.acquire(lock, timeout)
+        return self._is_accepted or park(self.core.clock, self, lock, timeout)
 
     def expire(self) -> None:
         """On the timer's thread."""

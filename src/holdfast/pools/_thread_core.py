@@ -6,12 +6,16 @@ leaves, and its outcome is brought to whoever waits.
 """
 
 import logging
+import threading
 from typing import Any
 
 from holdfast._core.loops import end_pass_here
 from holdfast.errors import CallTimeout, PoolClosed, QueueTimeout, Rejected, UnderPressure
+from holdfast.pools._abandoned import AbandonedCall, abandoned_calls, describe, running_calls
 from holdfast.pools._admission import Admission
+from holdfast.pools._drain import is_inside
 from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry
+from holdfast.pools._forked import forks
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._supply import SUPPLY
 from holdfast.pools._thread_burst import Burst
@@ -35,6 +39,8 @@ class ThreadCore:
         self.admission = admission
         self.crew = crew
         admission.rivals = SUPPLY
+        admission.show_stuck = self._show_stuck
+        forks(self)
         self.clock = crew.clock
         self.now = crew.now
         self.end = admission.end
@@ -189,6 +195,10 @@ class ThreadCore:
                 TIMER.unwatch(call, call.due)
             call.finish(value, error)
 
+    def _show_stuck(self) -> str:
+        # Called under the lock, so the workers are read as they are.
+        return describe(abandoned_calls(tuple(self.crew), self.now()))
+
     # ------------------------------------------------------------ deadlines
 
     def _watch(self, call: ThreadCall) -> None:
@@ -275,15 +285,31 @@ class ThreadCore:
         self.crew.stop()
 
     def report_survivors(self) -> bool:
-        """Log what still runs; whether nothing does."""
-        left = self.admission.in_flight
-        if left:
+        """Log what still runs, and where; whether nothing does, but for the call that asks."""
+        left = self.admission.in_flight - is_inside(self.admission)
+        if left > 0:
+            me = threading.current_thread()
+            others = [worker for worker in self.crew.workers() if worker.thread is not me]
             log.warning(
-                "pool %r is closed, but %d of its calls still run; a thread can't be stopped",
+                "pool %r is closed, but %d of its calls still run, and a thread can't be stopped: %s",
                 self.admission.name,
                 left,
+                describe(running_calls(others)),
             )
-        return not left
+        return left <= 0
+
+    def abandoned_calls(self) -> tuple[AbandonedCall, ...]:
+        """Return the calls that run although nobody waits for them."""
+        return abandoned_calls(self.crew.workers(), self.now())
+
+    def after_fork(self) -> None:
+        """In a child: the pool has no thread, and no call but the one in which the fork was made."""
+        admission = self.admission
+        survivor = threading.current_thread() if is_inside(admission) else None
+        admission.after_fork(int(survivor is not None))
+        self._lock = admission.lock
+        self._lone = False
+        self.crew.after_fork(admission.lock, survivor)
 
     def stats(self) -> PoolStats:
         """Return one consistent reading."""

@@ -21,13 +21,14 @@ second; a searcher clears ``_searching`` under the lock, and only when the line 
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from holdfast._core.clock import Clock
 from holdfast.errors import UnderPressure
 from holdfast.pools._admission import Admission
 from holdfast.pools._entry import Entry
+from holdfast.pools._gate_timer import GateTimer
 from holdfast.pools._idle import IdleStack
 from holdfast.pools._supply import SUPPLY, serve_in_turn
 from holdfast.pools._threads import name_thread, start_thread
@@ -54,7 +55,7 @@ class ThreadCrew:
     __slots__ = (
         "__weakref__",
         "_ending",
-        "_gate_armed",
+        "_gate",
         "_idle",
         "_idle_timeout",
         "_initializer",
@@ -98,7 +99,7 @@ class ThreadCrew:
         self._started = 0
         self.searching = False
         self._stopping = False
-        self._gate_armed = False
+        self._gate = GateTimer(admission, self.hire)
         self._pleading = False  # it waits for a slot
         self.denied = (
             False  # a slot has just been denied: plead() is to be called, without the lock
@@ -110,11 +111,14 @@ class ThreadCrew:
     def __len__(self) -> int:
         return len(self._workers)
 
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(self._workers)
+
     def needed(self) -> Worker | None:
         """Under the lock: the worker to send for an entry that has just been put in line, or None."""
         admission = self.admission
         self._idle.prompt = False
-        if self.searching or self._gate_armed or admission.in_flight >= admission.ceiling:
+        if self.searching or self._gate.armed or admission.in_flight >= admission.ceiling:
             return None
         return self._next_worker()
 
@@ -130,7 +134,7 @@ class ThreadCrew:
                 back: it never started.
         """
         with self._lock:
-            if self.searching or self._gate_armed or not self.admission.has_work():
+            if self.searching or self._gate.armed or not self.admission.has_work():
                 return
             worker = self._next_worker()
         if worker is None:
@@ -310,14 +314,14 @@ class ThreadCrew:
         """Under the lock: if ``worker`` was the searcher, the next one, if there is more to find."""
         if worker.searching:
             worker.searching = self.searching = False
-            if self.admission.has_work() and not self._gate_closed():
+            if self.admission.has_work() and not self._gate.is_closed():
                 return self._next_worker()
         return None
 
     def _settle(self, worker: Worker) -> bool:
         """Under the lock: there is nothing to do. The worker is idle, or it leaves: False."""
-        if self._gate_closed():
-            self._arm_gate()
+        if self._gate.is_closed():
+            self._gate.arm()
         if self._stopping or (SUPPLY.hungry and self._can_spare_one()):
             self._leave(worker)
             return False
@@ -352,22 +356,21 @@ class ThreadCrew:
         self._ending = [one for one in self._ending if one.thread and one.thread.is_alive()]
         self._ending.append(worker)
 
-    # ------------------------------------------------------------ rate
+    # ------------------------------------------------------------ the end
 
-    def _gate_closed(self) -> bool:
-        return self.admission.gate is not None and self.admission.gate_opens_in > 0.0
-
-    def _arm_gate(self) -> None:
-        if not self._gate_armed and self.admission.has_work():
-            self._gate_armed = True
-            TIMER.watch(_Later(self.gate_opened), self.admission.gate_opens_in)
-
-    def gate_opened(self) -> None:
-        """The rate allows the next start."""
+    def workers(self) -> list[Worker]:
+        """Return who works for the pool now."""
         with self._lock:
-            self._gate_armed = False
-            self.admission.gate_opens_in = 0.0
-        self.hire()
+            return list(self._workers)
+
+    def after_fork(self, lock: threading.Lock, survivor: threading.Thread | None) -> None:
+        """In a child: only the thread that forked is left, and it may be one of these."""
+        self._lock = lock
+        self._workers = {worker for worker in self._workers if worker.thread is survivor}
+        self._idle = IdleStack()
+        self._ending.clear()
+        SUPPLY.keep(len(self._workers), self._min_workers)
+        self.searching = self._pleading = self.denied = self._gate.armed = False
 
     def stop(self) -> None:
         """Let idle workers go, and each busy one when the line is empty; blocks nobody."""

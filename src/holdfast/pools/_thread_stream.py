@@ -341,6 +341,7 @@ class ThreadStreamEngine(StreamEngine):
         """Under the lock: nobody waits for this turn's item any more."""
         self.turns.discard(turn)
         turn.left = True
+        turn.abandoned_at = self.clock.now()
         turn.started = None
         self.admission.abandon_item()
 

@@ -67,6 +67,7 @@ class ThreadTurn:
 
     __slots__ = (
         "abandoned",
+        "abandoned_at",
         "attempts",
         "began",
         "due",
@@ -88,6 +89,7 @@ class ThreadTurn:
         self.engine = engine
         self.state = WAITING
         self.abandoned = False
+        self.abandoned_at: float | None = None
         self.due: float | None = None
         self.index = -1  # of the running item; -1 between items
         self.item: Any = None

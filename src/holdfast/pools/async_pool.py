@@ -14,8 +14,10 @@ from holdfast.pools._async_view import AsyncCalls
 from holdfast.pools._bridge import Bridge
 from holdfast.pools._drain import wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
-from holdfast.pools._options import Options
+from holdfast.pools._forked import forks
+from holdfast.pools._options import Sizeof, pool_options
 from holdfast.pools._threads import finalize
+from holdfast.pools.order import Order
 
 __all__ = ("AsyncPool",)
 
@@ -25,13 +27,20 @@ _names = itertools.count(1)
 class AsyncPool(AsyncCalls):
     """At most ``max_concurrency`` coroutines at once, in any loops and threads, counted together.
 
-    First come, first served. Used as a context manager, plain or ``async``, it finishes what was
-    accepted before it returns; after an error in the block, what still waits is refused.
+    First come, first served, unless it has an order. Used as a context manager, plain or ``async``,
+    it finishes what was accepted before it returns; after an error in the block, what still waits is
+    refused.
 
     Args:
         max_concurrency: Most calls in flight, at least 1.
         name: For logs and statistics.
         max_queue: Most calls that wait for a permit; 0 is none.
+        max_queue_bytes: Most bytes of calls that wait, at least 1; None is no bound in bytes. A call
+            larger than this starts at once or is refused, whatever ``overflow`` says.
+        sizeof: Called with a call's arguments before it has a place; returns its bytes, 0 or more.
+            Goes with ``max_queue_bytes``, must be quick, and what it raises is raised to the caller.
+        order: Who of those that wait is next: :class:`~holdfast.pools.order.Fair`,
+            :class:`~holdfast.pools.order.Priority`; None is first come first served.
         overflow: What a full queue does to one more call: ``"wait"`` (backpressure: a coroutine
             waits, blocking code blocks), ``"reject"`` (:class:`QueueFull`), or ``"drop_oldest"``
             (the longest waiting call is refused in its place).
@@ -58,9 +67,12 @@ class AsyncPool(AsyncCalls):
         queue_timeout: float | None = None,
         timeout: float | None = None,
         rate: Rate | None = None,
+        order: Order | None = None,
+        max_queue_bytes: int | None = None,
+        sizeof: Sizeof | None = None,
     ) -> None:
         check.choice("overflow", overflow, ("wait", "reject", "drop_oldest"))
-        self._options = Options(timeout, queue_timeout)
+        self._options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
         now = clock.current()
         admission = Admission(
             name if name is not None else f"coroutines-{next(_names)}",
@@ -70,9 +82,12 @@ class AsyncPool(AsyncCalls):
             max_abandoned=0,  # a coroutine can be cancelled, so none is abandoned
             gate=rate.gate() if rate is not None else None,
             clock=now,
+            max_queue_bytes=max_queue_bytes,
+            line=order.line(now) if order is not None else None,
         )
         self._core = AsyncCore(admission, clock=now)
         self._bridge: Bridge | None = None
+        forks(self)
 
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
@@ -103,6 +118,11 @@ class AsyncPool(AsyncCalls):
             if self._bridge is None:
                 self._bridge = Bridge.borrow()
             return self._bridge.loop
+
+    def after_fork(self) -> None:
+        """Start clean in a child; called by the interpreter."""
+        self._core.admission.after_fork(0)
+        self._bridge = None
 
     # ------------------------------------------------------------ the end
 

@@ -10,15 +10,17 @@ from typing import Any, Self
 
 from holdfast._core import check, clock
 from holdfast.limits import Rate
+from holdfast.pools._abandoned import AbandonedCall
 from holdfast.pools._admission import Admission
-from holdfast.pools._drain import wait_idle, wait_idle_async
+from holdfast.pools._drain import is_inside, wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
-from holdfast.pools._options import Options
+from holdfast.pools._options import Sizeof, pool_options
 from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_crew import ThreadCrew
 from holdfast.pools._thread_view import PLAIN, ThreadCalls
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
+from holdfast.pools.order import Order
 
 __all__ = ("ThreadPool",)
 
@@ -30,7 +32,8 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
     """At most ``max_workers`` blocking calls at once, on threads that come and go with the load.
 
     A ``concurrent.futures.Executor`` that can also be awaited. One pool serves blocking code in any
-    thread and coroutines in any loop, and counts them together. First come, first served.
+    thread and coroutines in any loop, and counts them together. First come, first served, unless it
+    has an order.
 
     Used as a context manager, plain or ``async``, it finishes what was accepted before it returns;
     after an error in the block, what still waits is refused.
@@ -39,6 +42,12 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         max_workers: Most calls in flight, and threads, at least 1.
         name: For logs, statistics and thread names.
         max_queue: Most calls that wait for a worker; 0 is none.
+        max_queue_bytes: Most bytes of calls that wait, at least 1; None is no bound in bytes. A call
+            larger than this starts at once or is refused, whatever ``overflow`` says.
+        sizeof: Called with a call's arguments before it has a place; returns its bytes, 0 or more.
+            Goes with ``max_queue_bytes``, must be quick, and what it raises is raised to the caller.
+        order: Who of those that wait is next: :class:`~holdfast.pools.order.Fair`,
+            :class:`~holdfast.pools.order.Priority`; None is first come first served.
         overflow: What a full queue does to one more call: ``"wait"`` (backpressure: a coroutine
             waits, blocking code blocks), ``"reject"`` (:class:`QueueFull`), or ``"drop_oldest"``
             (the longest waiting call is refused in its place).
@@ -76,6 +85,9 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         thread_name_prefix: str | None = None,
+        order: Order | None = None,
+        max_queue_bytes: int | None = None,
+        sizeof: Sizeof | None = None,
     ) -> None:
         limit = check.count("max_workers", max_workers, least=1)
         if check.count("min_workers", min_workers) > limit:
@@ -84,7 +96,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         check.choice("overflow", overflow, ("wait", "reject", "drop_oldest"))
         idle = check.seconds("idle_timeout", idle_timeout)
         name = name if name is not None else f"threads-{next(_names)}"
-        options = Options(timeout, queue_timeout)
+        options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
         self._options = PLAIN if options == PLAIN else options
         now = clock.current()
         admission = Admission(
@@ -97,6 +109,8 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             else check.count("max_abandoned", max_abandoned),
             gate=rate.gate() if rate is not None else None,
             clock=now,
+            max_queue_bytes=max_queue_bytes,
+            line=order.line(now) if order is not None else None,
         )
         crew = ThreadCrew(
             admission,
@@ -128,6 +142,18 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             f"{s.abandoned} abandoned, {s.threads} threads{', closed' if self._ended else ''}>"
         )
 
+    def abandoned(self) -> tuple[AbandonedCall, ...]:
+        """Return the calls that still run although their callers timed out or were cancelled.
+
+        Each holds its permit until it ends. They are looked at as they run, from any thread; it costs
+        some microseconds for each worker thread.
+
+        Returns:
+            What each runs, on which thread, where it stands now, and for how long nobody has waited
+            for it; the one abandoned first comes first.
+        """
+        return self._core.abandoned_calls()
+
     def resize(self, max_workers: int) -> None:
         """Set the limit now: as many as now fit start, nobody is stopped, nobody blocks.
 
@@ -154,7 +180,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             wait_idle(core.admission, core.clock, None)
         core.crew.stop()
         if wait:
-            core.crew.join(self._abandoned_until())
+            self._join(core)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Admit nothing any more and block until what was accepted has ended.
@@ -173,7 +199,8 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
     def close(self, timeout: float | None = 10.0) -> bool:
         """Refuse what waits, wait up to ``timeout`` seconds for what is in flight, end the threads.
 
-        May be called from any thread, and again.
+        May be called from any thread, also from inside of one of the pool's calls (which it does not
+        wait for), and again.
 
         Returns:
             Whether everything has ended; what has not is logged and goes on, its threads with it.
@@ -205,12 +232,13 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
     def _finish(self, core: ThreadCore, idle: bool) -> bool:
         core.crew.stop()
         if idle:
-            core.crew.join(self._abandoned_until())
+            self._join(core)
         return core.report_survivors()
 
-    def _abandoned_until(self) -> float | None:
+    def _join(self, core: ThreadCore) -> None:
         """Idle threads end at once, so joining them needs no bound; threads stuck for good do."""
-        return self._core.now() if self._core.admission.abandoned else None
+        if not is_inside(core.admission):  # its thread ends after this very call
+            core.crew.join(core.now() if core.admission.abandoned else None)
 
     def __enter__(self) -> Self:
         return self
