@@ -31,7 +31,14 @@ __all__ = ("Admission",)
 class Admission(Queue):
     """Permits and the line for them. Every method may be called from any thread."""
 
-    __slots__ = ("_idle_watchers", "max_abandoned", "overflow", "rivals", "waiting_inside")
+    __slots__ = (
+        "_idle_watchers",
+        "max_abandoned",
+        "overflow",
+        "rivals",
+        "waiting_inside",
+        "why_closed",
+    )
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class Admission(Queue):
         self.rivals: Rivals = NOBODY
         self.max_abandoned = max_abandoned
         self._idle_watchers: list[Callable[[], None]] = []
+        self.why_closed: type[PoolClosed] = PoolClosed
         self.waiting_inside = 0  # calls in flight that wait for the pool to fall idle
 
     # ------------------------------------------------------------ in
@@ -97,7 +105,10 @@ class Admission(Queue):
     def _line_up(self, entry: Entry, *, may_block: bool) -> tuple[bool, Entry | None]:
         """Under the lock: whether ``entry`` is in the queue, and who was dropped for it."""
         if self.closed:
-            raise self._refusal(PoolClosed, "it is closed; make a new pool")
+            raise self._refusal(
+                self.why_closed,
+                "it is closed and cannot schedule new futures after shutdown; make a new pool",
+            )
         if self.abandoned:
             self._check_stuck()
         queued = True
@@ -278,7 +289,7 @@ class Admission(Queue):
             self.counters.withdrawn += sum(entry.counted for entry in waiting)
             watchers = self._recount()
         for entry in waiting:
-            entry.refuse(self.refusal(PoolClosed, "it closed before the call could start"))
+            entry.refuse(self.refusal(self.why_closed, "it closed before the call could start"))
         _call_all(watchers)
 
     def waiting(self) -> list[Entry]:

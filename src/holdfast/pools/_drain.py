@@ -3,13 +3,21 @@
 import asyncio
 import sys
 import threading
+from pathlib import Path
+from types import FrameType
+from typing import Final
 
+from holdfast._core import loops
 from holdfast._core.clock import Clock
 from holdfast._core.loops import loop_state
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock_stacks import running_call
 
-__all__ = ("is_inside", "wait_idle", "wait_idle_async")
+__all__ = ("is_called_by_a_loop", "is_inside", "wait_idle", "wait_idle_async")
+
+
+_LOOPS: Final = (str(Path(asyncio.__file__).parent), loops.__file__)
+"""Where a loop is closed: the hook of our own stands in between."""
 
 
 def wait_idle(admission: Admission, clock: Clock, timeout: float | None) -> bool:
@@ -32,6 +40,20 @@ def is_inside(admission: Admission) -> bool:
     call = running_call(sys._getframe())  # noqa: SLF001 - the stack of whoever asks
     host = None if call is None else getattr(call, "core", None) or getattr(call, "engine", None)
     return host is not None and host.admission is admission
+
+
+def is_called_by_a_loop(caller: FrameType | None) -> bool:
+    """Whether it is an event loop, on its way to close, that shuts its default executor down.
+
+    asyncio does so in ``BaseEventLoop.close`` and, on a thread made for it, in ``_do_shutdown``; of
+    uvloop, which is compiled, only what called it is seen: asyncio's runner, or the start of a thread.
+    """
+    if caller is None:
+        return False
+    file = caller.f_code.co_filename
+    return file.startswith(_LOOPS) or (
+        file == threading.__file__ and caller.f_code.co_name == "run"
+    )
 
 
 class _Idle:

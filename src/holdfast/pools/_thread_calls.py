@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
 
-from holdfast._core.clock import Clock
+from holdfast._core.clock import Clock, Latch
 from holdfast._core.future import CallFuture
 from holdfast._core.loops import LoopState
 from holdfast.errors import Rejected
@@ -37,16 +37,32 @@ class CallHost(Protocol):
         """Seconds on the pool's clock."""
         ...
 
-    def ended(self, call: "ThreadCall", value: Any, error: BaseException | None) -> Entry | None:
+    def ended(
+        self,
+        call: "ThreadCall",
+        value: Any,
+        error: BaseException | None,
+        wake: list[Latch] | None = None,
+    ) -> Entry | None:
         """The call has run; returns what its thread does next."""
         ...
 
-    def finish(self, call: "ThreadCall", value: Any, error: BaseException | None) -> None:
+    def finish(
+        self,
+        call: "ThreadCall",
+        value: Any,
+        error: BaseException | None,
+        wake: list[Latch] | None = None,
+    ) -> None:
         """The permit is back: tell whoever waits, unless it was abandoned."""
         ...
 
     def withdraw(self, call: "ThreadCall") -> bool:
         """Take the call back, if it has not started."""
+        ...
+
+    def awaited(self, call: "SubmittedCall") -> None:
+        """Somebody blocks until the call ends."""
         ...
 
     def check_deadline(self, call: "ThreadCall") -> None:
@@ -88,7 +104,7 @@ class LoopCall:
         self.args = args
         self.kwargs = kwargs
 
-    def work(self) -> Entry | None:
+    def work(self, wake: list[Latch]) -> Entry | None:
         """Run on a worker's thread; returns what that worker does next."""
         if self.timeout is not None:
             self.started = self.core.now()
@@ -96,17 +112,20 @@ class LoopCall:
         try:
             value = self.context.run(self.fn, *self.args, **self.kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
-            return core.ended(self, None, error)
+            return core.ended(self, None, error, wake)
         then = core.end(self, True)
         if self.abandoned or self.due is not None:
-            core.finish(self, value, None)
+            core.finish(self, value, None, wake)
         else:
             self.value = value
             self.mailbox.post(self)
         return then
 
-    def finish(self, value: Any, error: BaseException | None) -> None:
+    def finish(
+        self, value: Any, error: BaseException | None, wake: list[Latch] | None = None
+    ) -> None:
         """Send the outcome to the loop; lost only with the loop itself."""
+        del wake  # the loop is woken by its mailbox
         self.value = value
         self.error = error
         self.mailbox.post(self)
@@ -116,6 +135,9 @@ class LoopCall:
         self.fn = None
         self.args = ()
         self.kwargs = _NOTHING
+
+    def drop_result(self) -> None:
+        """Nothing to do: a result that comes too late is never kept here."""
 
     def deliver(self) -> None:
         """On the loop: wake the coroutine."""
@@ -164,23 +186,32 @@ class SubmittedCall(CallFuture[Any]):
         self.args = args
         self.kwargs = kwargs
 
-    def work(self) -> Entry | None:
+    def work(self, wake: list[Latch]) -> Entry | None:
         """Run on a worker's thread; returns what that worker does next."""
         if self.timeout is not None:
             self.started = self.core.now()
         self.mark_running()
         assert self.fn is not None  # noqa: S101 - dropped only after the run
         try:
-            value = self.context.run(self.fn, *self.args, **self.kwargs)
+            # Kept in no frame: whoever waits may let go of it before this thread goes on.
+            self._result = self.context.run(self.fn, *self.args, **self.kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
-            then = self.core.ended(self, None, error)
+            then = self.core.ended(self, None, error, wake)
             del self  # break the cycle with the traceback
             return then
-        return self.core.ended(self, value, None)
+        return self.core.ended(self, None, None, wake)
 
-    def finish(self, value: Any, error: BaseException | None) -> None:
-        """Settle the future."""
-        self.settle(value, error)
+    def finish(
+        self, value: Any, error: BaseException | None, wake: list[Latch] | None = None
+    ) -> None:
+        """Settle the future: with an error, or with what the call has returned."""
+        del value
+        if self._claim():
+            self._settle(error, wake)
+
+    def drop_result(self) -> None:
+        """It has come too late."""
+        self._result = None
 
     def let_go(self) -> None:
         """It has run, or never will: drop what it was called with, which may be large."""
@@ -207,11 +238,15 @@ class SubmittedCall(CallFuture[Any]):
         lock.acquire()
         self._accept_lock = lock
         # Entered first, looked second: either we see the flag, or whoever sets it sees the lock.
-        return self._is_accepted or park(self.core.clock, self, lock, timeout)
+        return self._is_accepted or park(self.core.clock, self, lock, timeout, place_only=True)
 
     def expire(self) -> None:
         """On the timer's thread."""
         self.core.check_deadline(self)
+
+    def _wait(self, timeout: float | None) -> None:
+        self.core.awaited(self)
+        super()._wait(timeout)
 
     def _withdraw(self) -> bool:
         return self.core.withdraw(self)

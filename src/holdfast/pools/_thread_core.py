@@ -9,6 +9,7 @@ import logging
 import threading
 from typing import Any
 
+from holdfast._core.clock import Latch
 from holdfast._core.loops import end_pass_here
 from holdfast.errors import CallTimeout, PoolClosed, QueueTimeout, Rejected, UnderPressure
 from holdfast.pools._abandoned import AbandonedCall, abandoned_calls, describe, running_calls
@@ -33,7 +34,17 @@ log = logging.getLogger("holdfast.pools")
 class ThreadCore:
     """A pool's admission and its worker threads. Every method may be called from any thread."""
 
-    __slots__ = ("__weakref__", "_lock", "_lone", "admission", "clock", "crew", "end", "now")
+    __slots__ = (
+        "__weakref__",
+        "_lock",
+        "_lone",
+        "_newest",
+        "admission",
+        "clock",
+        "crew",
+        "end",
+        "now",
+    )
 
     def __init__(self, admission: Admission, crew: ThreadCrew) -> None:
         self.admission = admission
@@ -45,6 +56,7 @@ class ThreadCore:
         self.now = crew.now
         self.end = admission.end
         self._lock = admission.lock
+        self._newest = 0  # the id of the call that was submitted last
         self._lone = False  # whether the last pass of a loop brought a single call
 
     # ------------------------------------------------------------ calls in
@@ -103,6 +115,7 @@ class ThreadCore:
             with self._lock:
                 queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
                 worker = self.crew.needed()
+                self._newest = id(call)
         except BaseException:
             call.state = (
                 ENDED  # before the watch ends: a deadline that comes now finds nothing to do
@@ -160,6 +173,11 @@ class ThreadCore:
         self._unwatch(call)
         return True
 
+    def awaited(self, call: SubmittedCall) -> None:
+        """Somebody blocks until ``call`` ends: is it one at a time, or the oldest of many?"""
+        if self._newest == id(call):
+            self.crew.be_prompt()
+
     def give_up(self, call: ThreadCall) -> None:
         """Nobody waits for ``call`` any more: take it back, or count it as abandoned."""
         end_pass_here()
@@ -176,16 +194,29 @@ class ThreadCore:
             self.crew.hire(turn)
         return True
 
-    def ended(self, call: ThreadCall, value: object, error: BaseException | None) -> Entry | None:
+    def ended(
+        self,
+        call: ThreadCall,
+        value: object,
+        error: BaseException | None,
+        wake: list[Latch] | None = None,
+    ) -> Entry | None:
         """Give the permit back, tell whoever waits, and return the call that this thread takes next."""
         then = self.admission.end(call, error is None)
-        self.finish(call, value, error)
+        self.finish(call, value, error, wake)
         return then
 
-    def finish(self, call: ThreadCall, value: object, error: BaseException | None) -> None:
+    def finish(
+        self,
+        call: ThreadCall,
+        value: object,
+        error: BaseException | None,
+        wake: list[Latch] | None = None,
+    ) -> None:
         """The permit is back: tell whoever waits, unless the call was abandoned."""
         call.let_go()
         if call.abandoned:
+            call.drop_result()
             log.warning(
                 "pool %r: an abandoned call ended at last; its result is dropped",
                 self.admission.name,
@@ -193,7 +224,7 @@ class ThreadCore:
         else:
             if call.due is not None:
                 TIMER.unwatch(call, call.due)
-            call.finish(value, error)
+            call.finish(value, error, wake)
 
     def _show_stuck(self) -> str:
         # Called under the lock, so the workers are read as they are.

@@ -24,9 +24,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from holdfast._core.clock import Clock
+from holdfast._core.clock import Clock, Latch
 from holdfast.errors import UnderPressure
 from holdfast.pools._admission import Admission
+from holdfast.pools._broken import BrokenPool
 from holdfast.pools._entry import Entry
 from holdfast.pools._gate_timer import GateTimer
 from holdfast.pools._idle import IdleStack
@@ -237,13 +238,10 @@ class ThreadCrew:
         with self._lock:
             if self._workers:
                 return
-            if SUPPLY.others_may_come():
-                self._pleading = True
+            self._pleading = SUPPLY.others_may_come()
+            if self._pleading:
                 SUPPLY.wait(self)
-                waits = True
-            else:
-                waits = False
-        if waits:
+        if self._pleading:
             self.plead()
             return
         why = (
@@ -260,10 +258,14 @@ class ThreadCrew:
         """Run calls in this thread until the worker leaves the pool."""
         if self._initializer is not None and not self._initialize(worker):
             return
+        wake: list[Latch] = []
         while (entry := self._arrive(worker)) is not None:
             work: Any = entry  # Work, every one; a cast would be a call for each
+            entry = None
             while work is not None:
-                work = work.work()
+                work = work.work(wake)
+                while wake:
+                    wake.pop().release()
 
     def _initialize(self, worker: Worker) -> bool:
         assert self._initializer is not None  # noqa: S101 - asked by the caller
@@ -275,6 +277,7 @@ class ThreadCrew:
                 self.broken = error
                 self.searching = False
                 self._leave(worker)
+            self.admission.why_closed = BrokenPool
             self.admission.close(refuse_waiting=True)
             return False
         return True

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, Protocol
 
-from holdfast._core.clock import Clock
+from holdfast._core.clock import Clock, Latch
 from holdfast._core.outcome import Outcome
 from holdfast.errors import Rejected
 from holdfast.pools._admission import Admission
@@ -102,8 +102,9 @@ class ThreadTurn:
         self.started: float | None = None  # of the running attempt; None between items
         self.left = False  # nobody waits for the running item any more
 
-    def work(self) -> Entry | None:
-        """On a worker's thread, with its permit."""
+    def work(self, wake: list[Latch]) -> Entry | None:
+        """On a worker's thread, with its permit; the consumer is woken by the window."""
+        del wake
         return self.engine.take_turn(self)
 
     def accepted(self) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 __all__ = ("finalize", "name_thread", "start_thread")
 
@@ -19,30 +20,25 @@ def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
     Raises:
         RuntimeError: The system refused the thread; nothing was started.
     """
-
-    def named() -> None:
-        show_name(name)
-        target()
-
-    thread = threading.Thread(target=named, name=name, daemon=True)
+    thread = threading.Thread(target=target, name=name, daemon=True)
     thread.start()
+    show_name(thread)
     return thread
 
 
 def name_thread(name: str) -> None:
     """Give this thread another name: it works for somebody else now."""
-    threading.current_thread().name = name
-    show_name(name)
+    thread = threading.current_thread()
+    thread.name = name
+    show_name(thread)
 
 
-def show_name(name: str) -> None:
-    """Let ``top -H`` and ``ps -L`` show the name of this thread too: 15 bytes of it, on Linux."""
+def show_name(thread: threading.Thread) -> None:
+    """Let ``top -H`` and ``ps -L`` show a thread's name too: 15 bytes of it, on Linux."""
     if sys.platform == "linux":
-        with (
-            contextlib.suppress(OSError),
-            open(f"/proc/self/task/{threading.get_native_id()}/comm", "wb", buffering=0) as comm,  # noqa: PTH123 - a path for each thread
-        ):
-            comm.write(name.removeprefix("holdfast:").encode()[:15])
+        shown = thread.name.removeprefix("holdfast:").encode()[:15]
+        with contextlib.suppress(OSError):  # it may have ended, and it is only a name
+            Path(f"/proc/self/task/{thread.native_id}/comm").write_bytes(shown)
 
 
 def finalize(fn: Callable[[], None], *locks: threading.Lock) -> None:

@@ -97,7 +97,7 @@ class Timed:
         self.since = now()
         self.weight = timings.stride
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         began = self.now()
         try:
             return self.fn(*args, **kwargs)

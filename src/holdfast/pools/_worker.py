@@ -3,6 +3,7 @@
 import threading
 from typing import Protocol
 
+from holdfast._core.clock import Latch
 from holdfast._core.latch import closed_lock
 from holdfast.pools._entry import Entry
 
@@ -14,8 +15,12 @@ class Work(Entry, Protocol):
 
     due: float | None  # the timer's key, where a deadline is watched
 
-    def work(self) -> Entry | None:
-        """Run, give the permit back, and return what this thread does next."""
+    def work(self, wake: list[Latch]) -> Entry | None:
+        """Run, give the permit back, and return what this thread does next.
+
+        Latches of those who wait for it are put into ``wake``, and released when this thread holds
+        nothing of it any more.
+        """
         ...
 
     def expire(self) -> None:

@@ -2,6 +2,9 @@
 
 import atexit
 import itertools
+import os
+import sys
+import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +15,7 @@ from holdfast._core import check, clock
 from holdfast.limits import Rate
 from holdfast.pools._abandoned import AbandonedCall
 from holdfast.pools._admission import Admission
-from holdfast.pools._drain import is_inside, wait_idle, wait_idle_async
+from holdfast.pools._drain import is_called_by_a_loop, is_inside, wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
 from holdfast.pools._options import Sizeof, pool_options
 from holdfast.pools._thread_core import ThreadCore
@@ -39,7 +42,8 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
     after an error in the block, what still waits is refused.
 
     Args:
-        max_workers: Most calls in flight, and threads, at least 1.
+        max_workers: Most calls in flight, and threads, at least 1. Default: as in the standard
+            library the CPUs and 4 more, at most 32.
         name: For logs, statistics and thread names.
         max_queue: Most calls that wait for a worker; 0 is none.
         max_queue_bytes: Most bytes of calls that wait, at least 1; None is no bound in bytes. A call
@@ -61,7 +65,8 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             When these are stuck too, the pool refuses calls.
         initializer: Called once in each new thread, with ``initargs``.
         initargs: See ``initializer``.
-        thread_name_prefix: Default ``holdfast:<name>/``.
+        thread_name_prefix: Threads are named ``<prefix>_<number>``, as in the standard library.
+            Default: ``holdfast:<name>/<number>``.
 
     Example:
         >>> with ThreadPool(4, name="demo") as pool:
@@ -71,7 +76,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
 
     def __init__(  # noqa: PLR0913 - the options of a pool, keyword-only, and the Executor's own
         self,
-        max_workers: int,
+        max_workers: int | None = None,
         *,
         name: str | None = None,
         max_queue: int = 1000,
@@ -89,7 +94,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         max_queue_bytes: int | None = None,
         sizeof: Sizeof | None = None,
     ) -> None:
-        limit = check.count("max_workers", max_workers, least=1)
+        limit = _usual_workers() if max_workers is None else _checked_workers(max_workers)
         if check.count("min_workers", min_workers) > limit:
             msg = f"min_workers must be at most max_workers ({limit}), not {min_workers}"
             raise ValueError(msg)
@@ -119,7 +124,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             min_workers=min_workers,
             thread_name_prefix=f"holdfast:{name}/"
             if thread_name_prefix is None
-            else thread_name_prefix,
+            else f"{thread_name_prefix}_",
             initializer=None if initializer is None else lambda: initializer(*initargs),
         )
         self._core = ThreadCore(admission, crew)
@@ -129,6 +134,18 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
         return self
+
+    @property
+    def _max_workers(self) -> int:  # type: ignore[override] # the standard class's, for those who look
+        return self._core.admission.limit
+
+    @property
+    def _threads(self) -> set[threading.Thread]:  # type: ignore[override] # likewise
+        return {worker.thread for worker in self._core.crew.workers() if worker.thread is not None}
+
+    @property
+    def _broken(self) -> BaseException | None:  # type: ignore[override] # likewise
+        return self._core.crew.broken
 
     @property
     def name(self) -> str:
@@ -170,7 +187,12 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
 
         The standard ``Executor.shutdown``: calls in the queue still run, unless
         ``cancel_futures``. Calls that were abandoned are not waited for.
+
+        An event loop that has the pool as its default executor calls this when it closes. The pool
+        stays open then, because other loops may have it as well; whoever made it closes it.
         """
+        if is_called_by_a_loop(sys._getframe(1)):  # noqa: SLF001 - who asks makes the difference
+            return
         self._ended = True
         core = self._core
         core.close(refuse_waiting=False)
@@ -272,6 +294,18 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         if not getattr(self, "_ended", True):
             # Nobody can submit any more; what was accepted still runs, then the threads end.
             finalize(self._core.let_go, self._core.admission.lock, TIMER.lock)
+
+
+def _checked_workers(max_workers: object) -> int:
+    if isinstance(max_workers, int) and max_workers <= 0:
+        msg = f"max_workers must be greater than 0, not {max_workers}"
+        raise ValueError(msg)
+    return check.count("max_workers", max_workers, least=1)
+
+
+def _usual_workers() -> int:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(32, (usable or 1) + 4)
 
 
 def _at_exit() -> None:

@@ -689,7 +689,7 @@ def test_a_refused_further_thread_leaves_the_call_to_those_there_are(monkeypatch
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"max_workers": 0}, "max_workers must be a whole number of at least 1"),
+        ({"max_workers": 0}, "max_workers must be greater than 0, not 0"),
         ({"max_workers": 1, "max_queue": -1}, "max_queue must be a whole number of at least 0"),
         ({"max_workers": 1, "overflow": "explode"}, "overflow must be one of"),
         ({"max_workers": 1, "timeout": 0}, "timeout must be more than 0 seconds"),
