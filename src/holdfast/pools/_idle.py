@@ -67,13 +67,13 @@ class IdleStack:
     def give_up(self, worker: Worker) -> None:
         """The worker has waited long enough, and nobody is about to wake it."""
         self._take_out(worker)
-        self.rise(worker)
+        if worker.latch is not worker.lock:
+            self.rise(worker)
 
     def rise(self, worker: Worker) -> None:
-        """The worker is awake, so nobody will release the seat's latch any more."""
-        if worker.latch is not worker.lock:
-            worker.latch = worker.lock
-            self._seat_taken = False
+        """The worker on the hot seat is awake, so nobody will release its latch any more."""
+        worker.latch = worker.lock
+        self._seat_taken = False
 
     def put_seat_away(self) -> None:
         """Nobody is left to sit on it."""

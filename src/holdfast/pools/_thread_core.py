@@ -86,17 +86,33 @@ class ThreadCore:
 
     def take_burst(self, calls: list[LoopCall]) -> None:
         """Give each of ``calls`` a place, and see to it that a worker comes."""
+        admission, crew = self.admission, self.crew
         self._lone = len(calls) == 1
-        timings = self.admission.timings
-        for call in calls[timings.due_of(len(calls))]:
-            call.fn = Timed(call.fn, timings, self.now)
+        self._time_some(calls)
+        worker = None
         with self._lock:
-            taken = self.admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
+            crew.idle.prompt = True  # somebody waits: a woken worker should run at once
+            taken = admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
+            if taken:
+                worker = crew.needed()
         if not taken:
             for call in calls:
                 self._line_up_or_refuse(call)
-        self.crew.be_prompt()
-        self.crew.hire()
+            crew.hire()
+        elif worker is not None:
+            if not crew.send(worker):
+                crew.refuse_threadless(None)
+        elif crew.denied:
+            crew.plead()
+
+    def _time_some(self, calls: list[LoopCall]) -> None:
+        timings = self.admission.timings
+        if self._lone:
+            if timings.is_due():
+                calls[0].fn = Timed(calls[0].fn, timings, self.now)
+            return
+        for call in calls[timings.due_of(len(calls))]:
+            call.fn = Timed(call.fn, timings, self.now)
 
     def _line_up_or_refuse(self, call: LoopCall) -> None:
         try:
@@ -115,6 +131,9 @@ class ThreadCore:
             with self._lock:
                 queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
                 worker = self.crew.needed()
+                self.crew.idle.prompt = (
+                    False  # or this thread would lose the interpreter at each call
+                )
                 self._newest = id(call)
         except BaseException:
             call.state = (
@@ -176,7 +195,7 @@ class ThreadCore:
     def awaited(self, call: SubmittedCall) -> None:
         """Somebody blocks until ``call`` ends: is it one at a time, or the oldest of many?"""
         if self._newest == id(call):
-            self.crew.be_prompt()
+            self.crew.idle.prompt = True
 
     def give_up(self, call: ThreadCall) -> None:
         """Nobody waits for ``call`` any more: take it back, or count it as abandoned."""

@@ -57,7 +57,6 @@ class ThreadCrew:
         "__weakref__",
         "_ending",
         "_gate",
-        "_idle",
         "_idle_timeout",
         "_initializer",
         "_lock",
@@ -71,6 +70,7 @@ class ThreadCrew:
         "broken",
         "clock",
         "denied",
+        "idle",
         "now",
         "refused",
         "searching",
@@ -94,7 +94,7 @@ class ThreadCrew:
         self._prefix = thread_name_prefix
         self._initializer = initializer
         self._lock = admission.lock
-        self._idle = IdleStack()
+        self.idle = IdleStack()
         self._workers: set[Worker] = set()
         self._ending: list[Worker] = []
         self._started = 0
@@ -118,14 +118,9 @@ class ThreadCrew:
     def needed(self) -> Worker | None:
         """Under the lock: the worker to send for an entry that has just been put in line, or None."""
         admission = self.admission
-        self._idle.prompt = False
         if self.searching or self._gate.armed or admission.in_flight >= admission.ceiling:
             return None
         return self._next_worker()
-
-    def be_prompt(self) -> None:
-        """A loop waits for the calls: workers that it wakes should run at once."""
-        self._idle.prompt = True
 
     def hire(self, call: Work | None = None) -> None:
         """Send a worker to the line, if somebody in it may start and no worker is on its way.
@@ -146,8 +141,8 @@ class ThreadCrew:
 
     def _next_worker(self) -> Worker | None:
         """Under the lock: pick the worker to send, the most recently idle or a new one."""
-        if self._idle:
-            worker = self._idle.pop()
+        if self.idle:
+            worker = self.idle.pop()
             worker.searching = self.searching = True
             return worker
         count = len(self._workers)
@@ -187,7 +182,7 @@ class ThreadCrew:
     def _note_refusal(self, worker: Worker, error: RuntimeError) -> None:
         with self._lock:
             self._workers.discard(worker)
-            self._idle.put_seat_away()
+            self.idle.put_seat_away()
             SUPPLY.give_back(reserved=len(self._workers) < self._min_workers)
             self.searching = False
             self.refused += 1
@@ -211,9 +206,9 @@ class ThreadCrew:
     def lend(self) -> bool:
         """Let an idle worker go, if there is one to spare; whether there was."""
         with self._lock:
-            if not self._idle or not self._can_spare_one():
+            if not self.idle or not self._can_spare_one():
                 return False
-            worker = self._idle.pop_oldest()
+            worker = self.idle.pop_oldest()
             worker.leaving = True
         worker.latch.release()
         return True
@@ -286,11 +281,14 @@ class ThreadCrew:
         """Claim the next entry for ``worker``, waiting for one; None when it is time to leave."""
         while True:
             with self._lock:
-                self._idle.rise(worker)
-                entry, stays = None, not self._gives_way(worker)
+                if worker.latch is not worker.lock:
+                    self.idle.rise(worker)
+                entry, stays = None, True
+                if worker.leaving or SUPPLY.starved:
+                    stays = not self._gives_way(worker)
                 if stays:
                     entry = self.admission._claim()  # noqa: SLF001 - one lock for both halves of the pool
-                successor = self._end_search(worker)
+                successor = self._end_search(worker) if worker.searching else None
                 if entry is None:
                     stays = stays and self._settle(worker)
             if successor is not None:
@@ -314,21 +312,20 @@ class ThreadCrew:
         return True
 
     def _end_search(self, worker: Worker) -> Worker | None:
-        """Under the lock: if ``worker`` was the searcher, the next one, if there is more to find."""
-        if worker.searching:
-            worker.searching = self.searching = False
-            if self.admission.has_work() and not self._gate.is_closed():
-                return self._next_worker()
+        """Under the lock: ``worker`` was the searcher; who is the next one, if there is more to find."""
+        worker.searching = self.searching = False
+        if self.admission.has_work() and not self._gate.is_closed():
+            return self._next_worker()
         return None
 
     def _settle(self, worker: Worker) -> bool:
         """Under the lock: there is nothing to do. The worker is idle, or it leaves: False."""
-        if self._gate.is_closed():
+        if self.admission.gate is not None and self._gate.is_closed():
             self._gate.arm()
         if self._stopping or (SUPPLY.hungry and self._can_spare_one()):
             self._leave(worker)
             return False
-        self._idle.push(worker)
+        self.idle.push(worker)
         return True
 
     def _can_spare_one(self) -> bool:
@@ -339,10 +336,10 @@ class ThreadCrew:
         """Wait to be sent; False if the worker has left the pool."""
         while not self.clock.acquire(worker.latch, self._idle_timeout):
             with self._lock:
-                if worker not in self._idle:
+                if worker not in self.idle:
                     continue  # sent in this very moment: the lock is about to be released
                 if len(self._workers) > self._min_workers or self._stopping:
-                    self._idle.give_up(worker)
+                    self.idle.give_up(worker)
                     self._leave(worker)
                     return False
         return True
@@ -352,7 +349,7 @@ class ThreadCrew:
         worker.reserved = len(self._workers) <= self._min_workers
         self._workers.discard(worker)
         if not self._workers:
-            self._idle.put_seat_away()
+            self.idle.put_seat_away()
             if self.admission.has_work() and not self._stopping:
                 self._pleading = True
                 SUPPLY.wait(self)  # it gave way to a pool in need, and is in need itself now
@@ -370,7 +367,7 @@ class ThreadCrew:
         """In a child: only the thread that forked is left, and it may be one of these."""
         self._lock = lock
         self._workers = {worker for worker in self._workers if worker.thread is survivor}
-        self._idle = IdleStack()
+        self.idle = IdleStack()
         self._ending.clear()
         SUPPLY.keep(len(self._workers), self._min_workers)
         self.searching = self._pleading = self.denied = self._gate.armed = False
@@ -382,7 +379,7 @@ class ThreadCrew:
                 self._stopping = True
                 SUPPLY.leave(self, self._min_workers, len(self._workers))
                 self._min_workers = 0
-            idle = self._idle.pop_all()
+            idle = self.idle.pop_all()
         for worker in idle:
             worker.latch.release()
 
