@@ -131,9 +131,6 @@ class ThreadCore:
             with self._lock:
                 queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
                 worker = self.crew.needed()
-                self.crew.idle.prompt = (
-                    False  # or this thread would lose the interpreter at each call
-                )
                 self._newest = id(call)
         except BaseException:
             call.state = (
@@ -194,8 +191,7 @@ class ThreadCore:
 
     def awaited(self, call: SubmittedCall) -> None:
         """Somebody blocks until ``call`` ends: is it one at a time, or the oldest of many?"""
-        if self._newest == id(call):
-            self.crew.idle.prompt = True
+        self.crew.idle.prompt = self._newest == id(call)
 
     def give_up(self, call: ThreadCall) -> None:
         """Nobody waits for ``call`` any more: take it back, or count it as abandoned."""
