@@ -27,15 +27,18 @@ from holdfast.pools import (
     AsyncPool,
     Budget,
     CallFuture,
+    Fair,
     Histogram,
     Outcome,
     PoolStats,
+    Priority,
     Stream,
     StreamStats,
     ThreadPool,
     current_budget,
     set_budget,
 )
+from holdfast.pools.deadline import deadline
 
 if TYPE_CHECKING:
     from holdfast.sense import raise_fd_limit
@@ -48,12 +51,14 @@ __all__ = (
     "CallFuture",
     "CallTimeout",
     "Failed",
+    "Fair",
     "Histogram",
     "HoldfastError",
     "Leaked",
     "Outcome",
     "PoolClosed",
     "PoolStats",
+    "Priority",
     "QueueFull",
     "QueueTimeout",
     "Rate",
@@ -68,6 +73,7 @@ __all__ = (
     "WorkerLost",
     "WouldDeadlock",
     "current_budget",
+    "deadline",
     "errors",
     "gather",
     "raise_fd_limit",

@@ -214,6 +214,8 @@ class AdmissionMachine(RuleBasedStateMachine):
         expected = self.refusal_on_arrival()
         if expected is None and self.full():
             calls = [other for other in self.line if other.counted]
+            if self.gate is None:  # those who find a permit free start at once: they are not queued
+                calls = calls[max(0, self.ceiling - self.in_flight) :]
             if self.overflow == "wait" and may_block:
                 expected = False
                 self.blocked.append(entry)

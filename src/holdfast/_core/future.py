@@ -12,7 +12,7 @@ enters itself first and looks at the state second. One of them sees the other.
 """
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from concurrent.futures._base import (  # the states that futures.wait() and as_completed() compare with
     CANCELLED_AND_NOTIFIED,
@@ -26,11 +26,43 @@ from holdfast._core import clock
 from holdfast._core.clock import Latch
 from holdfast._core.latch import borrow_latch, closed_lock, give_back_latch
 
-__all__ = ("CallFuture",)
+__all__ = ("CallFuture", "Waits", "watch_waits")
 
 R = TypeVar("R")
 
 _making = threading.Lock()
+
+
+class Waits:
+    """What is done when somebody waits for a call. The pools put theirs in place, to find deadlocks."""
+
+    def park(self, future: "CallFuture[Any]", latch: Latch, timeout: float | None) -> bool:
+        """Wait for ``latch``, which ``future`` releases; False after ``timeout`` seconds."""
+        del future
+        return clock.current().acquire(latch, timeout)
+
+    def called_back(self, future: "CallFuture[Any]") -> None:
+        """Somebody is to be called when ``future`` is settled."""
+
+    def collected(self, waiter: object) -> None:
+        """``concurrent.futures`` waits for one more call with ``waiter``."""
+
+
+_waits = Waits()
+
+
+def watch_waits(waits: Waits) -> None:
+    """Have ``waits`` hear of every wait for a call in this process."""
+    global _waits  # noqa: PLW0603 - the one place where the process keeps it
+    _waits = waits
+
+
+class _Waiters(list[Any]):
+    """The waiters of ``concurrent.futures`` on one call."""
+
+    def append(self, waiter: object) -> None:
+        super().append(waiter)
+        _waits.collected(waiter)
 
 
 class CallFuture(Future[R], Generic[R]):
@@ -56,7 +88,7 @@ class CallFuture(Future[R], Generic[R]):
             with _making:
                 condition = self._lazy_condition
                 if condition is None:
-                    self._waiters = []
+                    self._waiters = _Waiters()
                     self._done_callbacks = []
                     condition = self._lazy_condition = threading.Condition()
         return condition
@@ -72,10 +104,18 @@ class CallFuture(Future[R], Generic[R]):
         """
         if self._claim():
             self._result = value
-            self._exception = error
-            self._state = FINISHED
-            if self._parked is not None or self._lazy_condition is not None:
-                self._announce()
+            self._settle(error)
+
+    def _settle(self, error: BaseException | None, wake: list[Latch] | None = None) -> None:
+        """Announce the outcome, which is claimed and, without an error, in ``_result`` already.
+
+        Those that wait are woken, or their latches are put into ``wake``, to be released when the
+        caller has let go of this future: who is woken may expect that nobody else holds its result.
+        """
+        self._exception = error
+        self._state = FINISHED
+        if self._parked is not None or self._lazy_condition is not None:
+            self._announce(wake)
 
     def settle_cancelled(self) -> None:
         """Mark the call as cancelled, unless it has an outcome."""
@@ -102,14 +142,22 @@ class CallFuture(Future[R], Generic[R]):
             raise InvalidStateError(msg)
         self.settle(None, exception)
 
+    @property
+    def began(self) -> bool:
+        """Whether the call has started."""
+        return self._began
+
     def mark_running(self) -> None:
         """Show the call as running; an outcome that came first, from a deadline, stays."""
         self._began = True
 
-    def _announce(self) -> None:
+    def _announce(self, wake: list[Latch] | None = None) -> None:
         if self._parked is not None:
-            for lock in tuple(self._parked):
-                lock.release()
+            if wake is None:
+                for latch in tuple(self._parked):
+                    latch.release()
+            else:
+                wake += self._parked
         if self._lazy_condition is None:
             return
         with self._lazy_condition:
@@ -185,7 +233,7 @@ class CallFuture(Future[R], Generic[R]):
         in_time = False
         try:
             # Entered first, looked second: whoever settles the future releases us, or we see it.
-            in_time = clock.current().acquire(waiter, _time_left(self._state, timeout))
+            in_time = _waits.park(self, waiter, _time_left(self._state, timeout))
         finally:
             parked.remove(waiter)
             if latch is not None:
@@ -195,6 +243,12 @@ class CallFuture(Future[R], Generic[R]):
             raise TimeoutError
         if self._state == CANCELLED_AND_NOTIFIED:
             raise CancelledError
+
+    def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:
+        """Call ``fn`` with this future when it is settled, as the standard class does."""
+        super().add_done_callback(fn)
+        if self._state not in _SETTLED:
+            _waits.called_back(self)
 
     def __repr__(self) -> str:
         if self.running():

@@ -9,6 +9,7 @@ from holdfast.pools._thread_view import ThreadCalls
 from holdfast.pools.async_pool import AsyncPool
 from holdfast.pools.budget import Budget, current_budget, set_budget
 from holdfast.pools.histogram import Histogram
+from holdfast.pools.order import Fair, Order, Priority
 from holdfast.pools.stream import Stream, StreamStats
 from holdfast.pools.thread_pool import ThreadPool
 
@@ -18,9 +19,12 @@ __all__ = (
     "AsyncPool",
     "Budget",
     "CallFuture",
+    "Fair",
     "Histogram",
+    "Order",
     "Outcome",
     "PoolStats",
+    "Priority",
     "Stream",
     "StreamStats",
     "ThreadCalls",

@@ -102,8 +102,8 @@ class Admission(Queue):
             self.refuse_dropped(dropped)
         return queued
 
-    def _line_up(self, entry: Entry, *, may_block: bool) -> tuple[bool, Entry | None]:
-        """Under the lock: whether ``entry`` is in the queue, and who was dropped for it."""
+    def _line_up(self, entry: Entry, *, may_block: bool) -> tuple[bool, list[Entry] | None]:
+        """Under the lock: whether ``entry`` is in the queue, and which were dropped for it."""
         if self.closed:
             raise self._refusal(
                 self.why_closed,
@@ -112,12 +112,12 @@ class Admission(Queue):
         if self.abandoned:
             self._check_stuck()
         queued = True
-        dropped: Entry | None = None
+        dropped: list[Entry] | None = None
         if not self._has_room(entry):
             if self.overflow == "wait" and may_block:
                 queued = False
-            elif self.overflow == "drop_oldest" and self._may_drop_for(entry):
-                dropped = self._drop_oldest()
+            elif self.overflow == "drop_oldest" and self._may_drop():
+                dropped = self._drop_for(entry)
             else:
                 raise self._refusal_when_full(entry)
         elif self.gate is not None and self.overflow == "reject":
@@ -227,6 +227,7 @@ class Admission(Queue):
                 self._accept_blocked()
             elif entry in self._blocked:
                 del self._blocked[entry]
+                self._accept_blocked()  # where calls have a size, the next may fit where it did not
             else:
                 return False
             entry.state = ENDED

@@ -49,6 +49,7 @@ class AsyncCall(CallFuture[Any]):
         self._timeout = timeout
         self._queue_timeout = queue_timeout
         self._context = copy_context()
+        self._timing = core.admission.timings.begin(core.clock.now)
         self._task: asyncio.Task[None] | None = None
         self._due: float | None = None
         self._accept_lock: threading.Lock | None = None
@@ -72,7 +73,7 @@ class AsyncCall(CallFuture[Any]):
         except BaseException:  # an interrupt: the caller will never see the future
             admission.withdraw(self)
             raise
-        if self.done() and isinstance(error := self.exception(), Rejected):
+        if not self.began and self.done() and isinstance(error := self.exception(), Rejected):
             raise error
 
     def _watch(self, queue_timeout: float) -> None:
@@ -136,6 +137,8 @@ class AsyncCall(CallFuture[Any]):
             self._core.pass_on_unused(self)
             return
         self.mark_running()
+        if self._timing is not None:
+            self._timing.start()
         self._task = asyncio.Task(self._run(), loop=self._loop, context=self._context)
         self._task.add_done_callback(self._ended)
 
@@ -162,6 +165,8 @@ class AsyncCall(CallFuture[Any]):
         self._kwargs = {}
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         self._core.leave(ok=error is None)
+        if self._timing is not None:
+            self._timing.end()
         if self.done():
             return
         if task.cancelled():

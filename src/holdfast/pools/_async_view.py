@@ -2,21 +2,25 @@
 
 import asyncio
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Hashable, Iterable
 from functools import wraps
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from holdfast._core import check
 from holdfast._core.future import CallFuture
 from holdfast._core.outcome import Outcome
-from holdfast.errors import CallTimeout
 from holdfast.limits import Retry
-from holdfast.pools._async_core import AsyncCore, RunDeadline
+from holdfast.pools._async_core import AsyncCore
 from holdfast.pools._async_stream import AsyncStreamEngine
 from holdfast.pools._async_submit import AsyncCall
-from holdfast.pools._options import UNSET, Options, Unset
+from holdfast.pools._deadline_calls import DeadlineAsyncCall
+from holdfast.pools._deadline_run import run_within
+from holdfast.pools._options import UNSET, Options, Ranked, Unset
+from holdfast.pools._ranked_stream import RankedAsyncStream
+from holdfast.pools._ranked_wait import enter
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._stream_engine import StreamOptions
+from holdfast.pools.deadline import inherited
 from holdfast.pools.stream import Stream
 
 __all__ = ("AsyncCalls",)
@@ -48,17 +52,28 @@ class AsyncCalls:
         return self._owner
 
     def options(
-        self, *, timeout: float | Unset | None = UNSET, queue_timeout: float | Unset | None = UNSET
+        self,
+        *,
+        timeout: float | Unset | None = UNSET,
+        queue_timeout: float | Unset | None = UNSET,
+        key: Hashable | Unset = UNSET,
+        priority: float | Unset = UNSET,
     ) -> "AsyncCalls":
-        """Return a light view of this pool whose calls have other options.
+        """Return a light view of this pool whose calls and streams have other options.
 
         Args:
             timeout: Longest run in seconds; None is no bound.
             queue_timeout: Longest wait for a permit in seconds; None is no bound.
+            key: Whom they belong to, anything hashable; in a pool with ``order=Fair()`` only.
+            priority: How urgent they are, lower is more, 0 is usual; in a pool with
+                ``order=Priority()`` only.
+
+        Raises:
+            ValueError: ``key`` or ``priority`` would mean nothing to this pool, or is none.
         """
         view = AsyncCalls()
         view._core = self._core
-        view._options = self._options.with_(timeout, queue_timeout)
+        view._options = self._options.with_(timeout, queue_timeout, key, priority)
         view._owner = self._pool
         return view
 
@@ -70,10 +85,12 @@ class AsyncCalls:
 
         Raises:
             QueueFull: Before start: no place, and the pool rejects rather than waits.
-            QueueTimeout: Before start: it waited ``queue_timeout`` seconds.
-            RateLimited: Before start: the rate is used up, and the pool rejects rather than waits.
+            QueueTimeout: Before start: it waited ``queue_timeout`` seconds, or until the deadline.
+            RateLimited: Before start: the rate is used up, and the pool rejects rather than waits,
+                or the deadline comes first.
             PoolClosed: Before start.
-            CallTimeout: After start: it ran longer than ``timeout`` and was cancelled.
+            CallTimeout: After start: it ran longer than ``timeout``, or than an inherited
+                :func:`~holdfast.pools.deadline.deadline` allows, and was cancelled.
             Exception: Whatever ``fn`` raised.
 
         Cost:
@@ -81,40 +98,31 @@ class AsyncCalls:
         """
         core = self._core
         options = self._options
-        if not core.admission.try_enter():
+        timeout = options.timeout
+        timings = core.admission.timings
+        if timings.skip:  # most of the quick ones: no call for them
+            timings.skip -= 1
+            timing = None
+        else:
+            timing = timings.begin(core.clock.now)
+        until = inherited()
+        if until is not None or options.special:
+            timeout = await enter(core, options, until, args, kwargs)
+        elif not core.admission.try_enter():
             await core.wait_for_permit(options.queue_timeout)
         ok = False
+        if timing is not None:
+            timing.start()
         try:
-            if options.timeout is None:
+            if timeout is None:
                 value = await fn(*args, **kwargs)
             else:
-                value = await self._run_until(options.timeout, fn, args, kwargs)
+                value = await run_within(core, timeout, fn, args, kwargs)
             ok = True
         finally:
             core.leave(ok=ok)
-        return value
-
-    async def _run_until(
-        self,
-        timeout: float,
-        fn: Callable[..., Awaitable[R]],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> R:
-        deadline = RunDeadline(asyncio.get_running_loop(), timeout)
-        try:
-            value = await fn(*args, **kwargs)
-        except BaseException as error:
-            if deadline.turn(error):
-                name = self._core.admission.name
-                self._core.admission.count_timeout()
-                msg = (
-                    f"pool {name!r}: the call ran longer than its timeout of {timeout:g} s "
-                    "and was cancelled"
-                )
-                raise CallTimeout(msg, stopped=True) from None
-            raise
-        deadline.turn(None)
+            if timing is not None:
+                timing.end()
         return value
 
     def submit(
@@ -133,17 +141,34 @@ class AsyncCalls:
             PoolClosed: Before start.
         """
         loop = _get_running_loop()
-        options = self._options
-        call = AsyncCall(
-            self._core,
+        call = self._new_call(
             loop if loop is not None else self._pool._bridge_loop(),  # noqa: SLF001 - its own view
             fn,
             args,
             kwargs,
-            timeout=options.timeout,
-            queue_timeout=options.queue_timeout,
         )
         call.line_up(may_block=loop is None)
+        return call
+
+    def _new_call(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        fn: Callable[..., Awaitable[Any]],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> AsyncCall:
+        options = self._options
+        size = options.size_of(args, kwargs) if options.special else 0
+        bounds = {"timeout": options.timeout, "queue_timeout": options.queue_timeout}
+        until = inherited()
+        call = (
+            AsyncCall(self._core, loop, fn, args, kwargs, **bounds)
+            if until is None
+            else DeadlineAsyncCall(self._core, loop, fn, args, kwargs, **bounds, until=until)
+        )
+        if options.special:
+            call.size = size
+            cast("Ranked", call).rank = options.rank
         return call
 
     def wrap(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -250,7 +275,10 @@ class AsyncCalls:
             retry=retry,
             on_end=on_end,
         )
-        return Stream(AsyncStreamEngine(self._core, fn, items, options))
+        rank, until = self._options.rank, inherited()
+        if rank is None and until is None:
+            return Stream(AsyncStreamEngine(self._core, fn, items, options))
+        return Stream(RankedAsyncStream(self._core, fn, items, options, rank=rank, until=until))
 
     @overload
     async def gather(

@@ -1,11 +1,23 @@
-"""The options that a view of a pool can change for its own calls."""
+"""The options that a view of a pool can change for its own calls, and those that it takes over."""
 
-from dataclasses import dataclass, replace
-from typing import Final
+import operator
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
 from holdfast._core import check
+from holdfast.pools.order import Order
 
-__all__ = ("UNSET", "Options", "Unset")
+__all__ = ("UNSET", "Options", "Ranked", "Sizeof", "Unset", "pool_options")
+
+Sizeof = Callable[..., int]
+"""Called with a call's arguments; returns its bytes."""
+
+
+class Ranked(Protocol):
+    """A call that says who it is to the order in which it waits."""
+
+    rank: Any
 
 
 class Unset:
@@ -27,22 +39,109 @@ class Options:
     Attributes:
         timeout: Longest run in seconds, from the start of the call; None is no bound.
         queue_timeout: Longest wait for a permit in seconds; None is no bound.
+        order: The pool's order; None is first come first served.
+        rank: What a call says of itself to that order: its key, or its priority.
+        sizeof: Tells the bytes of a call from its arguments, where the pool's queue is bounded in
+            bytes.
+        special: Whether a call has a rank or a size, which few have.
     """
 
     timeout: float | None = None
     queue_timeout: float | None = None
+    order: Order | None = None
+    sizeof: Sizeof | None = None
+    rank: Any = None
+    special: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         check.seconds("timeout", self.timeout)
         check.seconds("queue_timeout", self.queue_timeout, zero=True)
+        object.__setattr__(self, "special", self.rank is not None or self.sizeof is not None)
 
     def with_(
-        self, timeout: float | Unset | None, queue_timeout: float | Unset | None
+        self,
+        timeout: float | Unset | None = UNSET,
+        queue_timeout: float | Unset | None = UNSET,
+        key: Hashable | Unset = UNSET,
+        priority: float | Unset = UNSET,
     ) -> "Options":
-        """Return a copy with what was given in place of what is here."""
-        changed = self
-        if not isinstance(timeout, Unset):
-            changed = replace(changed, timeout=timeout)
-        if not isinstance(queue_timeout, Unset):
-            changed = replace(changed, queue_timeout=queue_timeout)
-        return changed
+        """Return a copy with what was given in place of what is here.
+
+        Raises:
+            ValueError: ``key`` or ``priority`` was given, and the pool's order does not go by it.
+        """
+        rank = self.rank
+        if key is not UNSET:
+            rank = self._rank("key", key, "Fair()")
+        if priority is not UNSET:
+            rank = self._rank("priority", priority, "Priority()")
+        return Options(
+            self.timeout if isinstance(timeout, Unset) else timeout,
+            self.queue_timeout if isinstance(queue_timeout, Unset) else queue_timeout,
+            self.order,
+            self.sizeof,
+            rank,
+        )
+
+    def size_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+        """How many bytes a call with these arguments has, 0 where nobody asks.
+
+        Raises:
+            TypeError: The pool's ``sizeof`` returned no whole number.
+            ValueError: It returned less than 0.
+            Exception: Whatever it raised.
+        """
+        if self.sizeof is None:
+            return 0
+        found: Any = self.sizeof(*args, **kwargs)
+        try:
+            size = operator.index(found)
+        except TypeError as error:
+            raise TypeError(_no_size(found)) from error
+        if size < 0:
+            raise ValueError(_no_size(found))
+        return size
+
+    def _rank(self, option: str, said: object, order: str) -> Any:
+        if self.order is not None and self.order.option == option:
+            return self.order.rank(said)
+        msg = (
+            f"{option}={said!r} would mean nothing: the pool serves "
+            f"{'first come first served' if self.order is None else f'by {self.order.option}'}; "
+            f"make it with order=holdfast.{order}, or leave {option} out"
+        )
+        raise ValueError(msg)
+
+
+def _check_order(order: object) -> None:
+    if order is not None and not isinstance(order, Order):
+        msg = f"order must be one such as Fair() or Priority(), or None, not {order!r}"
+        raise TypeError(msg)
+
+
+def _no_size(found: object) -> str:
+    return f"sizeof must return bytes as a whole number of at least 0, not {found!r}"
+
+
+def pool_options(
+    timeout: float | None,
+    queue_timeout: float | None,
+    order: Order | None,
+    max_queue_bytes: int | None,
+    sizeof: Sizeof | None,
+) -> Options:
+    """Return the options of a pool, checked.
+
+    Raises:
+        TypeError: One of them is of the wrong kind.
+        ValueError: One is out of range, or ``sizeof`` and ``max_queue_bytes`` are not given together.
+    """
+    _check_order(order)
+    if max_queue_bytes is not None:
+        check.count("max_queue_bytes", max_queue_bytes, least=1)
+    if (sizeof is None) != (max_queue_bytes is None):
+        msg = "max_queue_bytes and sizeof go together: a bound in bytes, and what tells those of a call"
+        raise ValueError(msg)
+    if sizeof is not None:
+        check.callable_("sizeof", sizeof)
+    return Options(timeout, queue_timeout, order, sizeof)

@@ -12,6 +12,7 @@ blocked, or small calls would for ever overtake a large one.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, cast
 
 from holdfast._core.clock import Clock
@@ -77,18 +78,17 @@ class Queue(Ledger):
         taken = self._taken() + len(entries)
         return taken <= self.ceiling + self.max_queue and self.max_queue_bytes is None
 
-    def _may_drop_for(self, entry: Entry) -> bool:
-        """Whether there would be room for ``entry`` without the oldest call."""
-        if len(self._line) == self._waiting_turns or not self.max_queue:
-            return False
-        if self.max_queue_bytes is None:
-            return True
-        oldest = self._oldest()
-        return self.queued_bytes - oldest.size + entry.size <= self.max_queue_bytes
+    def _may_drop(self) -> bool:
+        """Whether a call could make room for one that has come, which is not too large for that."""
+        return self.max_queue > 0 and self.queued() > self._starting()
 
     def _taken(self) -> int:
         """Places that are taken: permits that are out, and calls in line."""
         return len(self._line) - self._waiting_turns + self.in_flight
+
+    def _starting(self) -> int:
+        """How many of the calls in line start at once, so that they are not queued."""
+        return 0 if self.gate is not None else max(0, self.ceiling - self.in_flight)
 
     def _starts_at_once(self) -> bool:
         """Whether a permit is free for the next call that comes, as far as calls go."""
@@ -131,8 +131,14 @@ class Queue(Ledger):
         return waiting
 
     def _oldest(self) -> Entry:
-        """The call that a newer one may push out; there is one. O(1), but for the first time."""
-        line = self._line
+        """The call that a newer one may push out; there is one.
+
+        O(1), but for the first time, and where permits are free that nobody has claimed yet: those
+        who start at once are passed over.
+        """
+        line, starting = self._line, self._starting()
+        if 0 < starting < self.queued():
+            return next(islice((entry for entry in line if entry.counted), starting, None))
         if isinstance(line, OrderedLine):
             return line.to_drop()
         first = next(iter(line))
@@ -141,6 +147,13 @@ class Queue(Ledger):
         # Streams stand before the first call: from now on they and the calls are kept apart.
         self._line = apart = FirstCome.of(line)
         return apart.to_drop()
+
+    def _drop_for(self, entry: Entry) -> list[Entry]:
+        """Let the oldest calls go until ``entry`` has room; at least one."""
+        dropped, bound = [self._drop_oldest()], self.max_queue_bytes
+        while bound is not None and self.queued() and not self._fits(entry, bound):
+            dropped.append(self._drop_oldest())
+        return dropped
 
     def _drop_oldest(self) -> Entry:
         dropped = self._oldest()
@@ -190,10 +203,11 @@ class Queue(Ledger):
             "queued; slow the producer down, or raise the limit or max_queue",
         )
 
-    def refuse_dropped(self, dropped: Entry) -> None:
-        """Tell the entry that made room for a newer one; without the lock."""
-        dropped.refuse(
-            self.refusal(
-                QueueFull, "it was the oldest in a full queue, and made room for a newer call"
+    def refuse_dropped(self, dropped: list[Entry]) -> None:
+        """Tell the entries that made room for a newer one; without the lock."""
+        for entry in dropped:
+            entry.refuse(
+                self.refusal(
+                    QueueFull, "it was the oldest in a full queue, and made room for a newer call"
+                )
             )
-        )

@@ -159,11 +159,7 @@ class ThreadCore:
             raise
         if not in_time and self.withdraw(call):
             raise self._queue_timeout(call)
-        if (
-            call.done()
-            and isinstance(error := call.exception(), Exception)
-            and call.started is None
-        ):
+        if call.done() and isinstance(error := call.exception(), Exception) and not call.began:
             raise error
 
     def watch(self, call: ThreadCall) -> None:

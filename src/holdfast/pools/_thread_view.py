@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio.events import _get_running_loop  # the one question that must cost nothing
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Callable, Coroutine, Hashable, Iterable
 from contextvars import copy_context
 from functools import wraps
 from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, cast, overload
@@ -12,12 +12,15 @@ from holdfast._core.future import CallFuture
 from holdfast._core.loops import end_pass_here, loop_state
 from holdfast._core.outcome import Outcome
 from holdfast.limits import Retry
-from holdfast.pools._options import UNSET, Options, Unset
+from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCall, inherit
+from holdfast.pools._options import UNSET, Options, Ranked, Unset
+from holdfast.pools._ranked_stream import RankedThreadStream
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._stream_engine import StreamOptions
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall
 from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_stream import ThreadStreamEngine
+from holdfast.pools.deadline import inherited
 from holdfast.pools.stream import Stream
 
 __all__ = ("ThreadCalls",)
@@ -53,17 +56,28 @@ class ThreadCalls:
         return self._owner
 
     def options(
-        self, *, timeout: float | Unset | None = UNSET, queue_timeout: float | Unset | None = UNSET
+        self,
+        *,
+        timeout: float | Unset | None = UNSET,
+        queue_timeout: float | Unset | None = UNSET,
+        key: Hashable | Unset = UNSET,
+        priority: float | Unset = UNSET,
     ) -> "ThreadCalls":
-        """Return a light view of this pool whose calls have other options.
+        """Return a light view of this pool whose calls and streams have other options.
 
         Args:
             timeout: Longest run in seconds; None is no bound.
             queue_timeout: Longest wait for a worker in seconds; None is no bound.
+            key: Whom they belong to, anything hashable; in a pool with ``order=Fair()`` only.
+            priority: How urgent they are, lower is more, 0 is usual; in a pool with
+                ``order=Priority()`` only.
+
+        Raises:
+            ValueError: ``key`` or ``priority`` would mean nothing to this pool, or is none.
         """
         view = ThreadCalls()
         view._core = self._core
-        view._options = self._options.with_(timeout, queue_timeout)
+        view._options = self._options.with_(timeout, queue_timeout, key, priority)
         view._owner = self._pool
         return view
 
@@ -76,20 +90,23 @@ class ThreadCalls:
 
         Raises:
             QueueFull: Before start: no place, and the pool rejects rather than waits.
-            QueueTimeout: Before start: it waited ``queue_timeout`` seconds.
+            QueueTimeout: Before start: it waited ``queue_timeout`` seconds, or until the deadline.
             PoolClosed: Before start.
-            CallTimeout: After start: it ran longer than ``timeout``; it still runs.
+            CallTimeout: After start: it ran longer than ``timeout``, or than an inherited
+                :func:`~holdfast.pools.deadline.deadline` allows; it still runs.
             Exception: Whatever ``fn`` raised.
 
         Cost:
             ``benchmarks/bench_threads.py``.
         """
         loop = asyncio.get_running_loop()
-        call = LoopCall(
+        until = inherited()
+        make = LoopCall if until is None else DeadlineLoopCall
+        call = make(
             self._core, loop_state(loop), loop.create_future(), copy_context(), fn, args, kwargs
         )
-        if self._options is not PLAIN:
-            self._apply_options(call)
+        if self._options is not PLAIN or until is not None:
+            self._apply_options(call, until)
         self._core.submit_from_loop(call)
         try:
             await call.future
@@ -118,20 +135,27 @@ class ThreadCalls:
             PoolClosed: Before start.
             UnderPressure: Before start: the system refused the pool its first thread.
         """
-        call = SubmittedCall(self._core, copy_context(), fn, args, kwargs)
-        if self._options is not PLAIN:
-            self._apply_options(call)
+        until = inherited()
+        make = SubmittedCall if until is None else DeadlineSubmittedCall
+        call = make(self._core, copy_context(), fn, args, kwargs)
+        if self._options is not PLAIN or until is not None:
+            self._apply_options(call, until)
         may_block = _get_running_loop() is None
         if not may_block:
             end_pass_here()  # the calls that came before this one
         self._core.submit_blocking(call, may_block=may_block)
         return call
 
-    def _apply_options(self, call: LoopCall | SubmittedCall) -> None:
+    def _apply_options(self, call: LoopCall | SubmittedCall, until: float | None) -> None:
         options = self._options
+        if options.special:
+            call.size = options.size_of(call.args, call.kwargs)
+            cast("Ranked", call).rank = options.rank
         call.timeout = options.timeout
         if options.queue_timeout is not None:
             call.queue_until = self._core.now() + options.queue_timeout
+        if until is not None:
+            inherit(cast("DeadlineLoopCall", call), until)
         if call.timeout is not None or call.queue_until is not None:
             self._core.watch(call)
 
@@ -250,7 +274,10 @@ class ThreadCalls:
             retry=retry,
             on_end=on_end,
         )
-        return Stream(ThreadStreamEngine(self._core, fn, items, options))
+        rank, until = self._options.rank, inherited()
+        if rank is None and until is None:
+            return Stream(ThreadStreamEngine(self._core, fn, items, options))
+        return Stream(RankedThreadStream(self._core, fn, items, options, rank=rank, until=until))
 
     @overload
     async def gather(

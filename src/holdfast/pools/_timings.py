@@ -2,8 +2,8 @@
 
 Purpose: histograms of every pool's waiting and running times.
 
-Every call is timed, but for quick ones: after a call that ran for less than 20 microseconds, the next
-seven are not, and each that is timed counts for eight; to time it would cost as much as a tenth of it.
+Every call is timed, but for quick ones: after a call that ran for less than a millisecond, the next
+seven are not, and each that is timed counts for eight; to time it can cost a tenth of a short call.
 So a histogram's count is that of all calls to within a few, and a rare slow one among many quick ones
 is seen with a chance of one in eight.
 
@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from holdfast.pools.histogram import BUCKETS, Histogram, bucket_of
 
-__all__ = ("QUICK", "STRIDE", "Timed", "Timings")
+__all__ = ("QUICK", "STRIDE", "Timed", "Timing", "Timings")
 
-QUICK: Final = 20e-6
+QUICK: Final = 1e-3
 """Seconds under which a call is quick."""
 
 STRIDE: Final = 8
@@ -32,28 +32,36 @@ _MANY: Final = 512
 class Timings:
     """What is known of one pool's times."""
 
-    __slots__ = ("_lock", "_records", "_run", "_run_s", "_skip", "_wait", "_wait_s", "stride")
+    __slots__ = ("_lock", "_records", "_run", "_run_s", "_wait", "_wait_s", "skip", "stride")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._records: deque[tuple[float, float, int]] = deque()
         self._wait, self._run = [0] * BUCKETS, [0] * BUCKETS
         self._wait_s = self._run_s = 0.0
-        self._skip = 0
+        self.skip = 0  # so many calls from now on are not timed
         self.stride = 1  # one call in so many is timed now
 
     def is_due(self) -> bool:
         """Whether the next call is to be timed; a race between two threads times one more or fewer."""
-        if self._skip > 0:
-            self._skip -= 1
+        if self.skip > 0:
+            self.skip -= 1
             return False
-        self._skip = self.stride - 1
+        self.skip = self.stride - 1
         return True
+
+    def begin(self, now: Callable[[], float]) -> "Timing | None":
+        """Begin to time a call, if it is due."""
+        if self.skip > 0:
+            self.skip -= 1
+            return None
+        self.skip = self.stride - 1
+        return Timing(self, now)
 
     def due_of(self, calls: int) -> slice:
         """Which of so many calls that come together are to be timed."""
-        first, stride = self._skip, self.stride
-        self._skip = (first - calls) % stride
+        first, stride = self.skip, self.stride
+        self.skip = (first - calls) % stride
         return slice(first, None, stride)
 
     def record(self, waited_s: float, ran_s: float, weight: int) -> None:
@@ -83,6 +91,26 @@ class Timings:
         with self._lock:
             wait = Histogram(tuple(self._wait), self._wait_s)
             return wait, Histogram(tuple(self._run), self._run_s)
+
+
+class Timing:
+    """One call's times, where it is the caller's own code that runs it."""
+
+    __slots__ = ("began", "now", "since", "timings", "weight")
+
+    def __init__(self, timings: Timings, now: Callable[[], float]) -> None:
+        self.timings = timings
+        self.now = now
+        self.since = self.began = now()
+        self.weight = timings.stride
+
+    def start(self) -> None:
+        """It has its permit."""
+        self.began = self.now()
+
+    def end(self) -> None:
+        """It has ended."""
+        self.timings.record(self.began - self.since, self.now() - self.began, self.weight)
 
 
 class Timed:

@@ -120,6 +120,21 @@ def test_waiting_and_running_are_measured_apart(fake_clock):
     assert stats.utilisation == pytest.approx(1.0)
 
 
+async def test_calls_of_a_pool_of_coroutines_are_timed():
+    """Awaited or submitted: how long each waited, and how long it ran."""
+    async with AsyncPool(1) as pool:
+        await asyncio.gather(
+            pool.run(asyncio.sleep, 0.02),
+            pool.run(asyncio.sleep, 0.03),
+            pool.submit(asyncio.sleep, 0.04),
+        )
+        stats = pool.stats()
+
+    assert (stats.wait.count, stats.run.count) == (3, 3)
+    assert stats.run.total_s >= 0.09
+    assert stats.wait.total_s >= 0.02 + 0.05
+
+
 async def test_items_of_streams_are_in_the_running_times():
     """Each by itself where they are slow, by samples where they are quick."""
     async with AsyncPool(4) as pool:
