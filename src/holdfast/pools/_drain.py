@@ -11,6 +11,7 @@ from holdfast._core import loops
 from holdfast._core.clock import Clock
 from holdfast._core.loops import loop_state
 from holdfast.pools._admission import Admission
+from holdfast.pools._deadlock_above import permits
 from holdfast.pools._deadlock_stacks import running_call
 
 __all__ = ("is_called_by_a_loop", "is_inside", "wait_idle", "wait_idle_async")
@@ -84,15 +85,22 @@ class _Idle:
 
 
 async def wait_idle_async(admission: Admission, timeout: float | None) -> bool:
-    """Wait for the same without holding the loop."""
+    """Wait for the same without holding the loop; a coroutine in flight does not wait for itself."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[bool] = loop.create_future()
     idle = _Idle(loop, future)
-    admission.on_idle(idle.send)
-    if timeout is None:
-        return await future
-    key = idle.watch(timeout)
+    inside = permits_here(admission)
+    admission.on_idle(idle.send, inside=inside)
+    key = None if timeout is None else idle.watch(timeout)
     try:
         return await future
     finally:
-        idle.unwatch(key)
+        admission.off_idle(inside)
+        if key is not None:
+            idle.unwatch(key)
+
+
+def permits_here(admission: Admission) -> int:
+    """How many permits of that pool the running task holds."""
+    task = asyncio.current_task()
+    return 0 if task is None else sum(held is admission for held, _ in permits(task))

@@ -1,5 +1,6 @@
 """Closing a pool from inside of one of its own calls, after a fork, and what is stuck in it."""
 
+import asyncio
 import os
 import threading
 
@@ -85,6 +86,25 @@ def test_two_calls_that_close_their_pool_do_not_wait_for_each_other():
     assert all(isinstance(future.result(20), bool) for future in futures)
     pool.shutdown()
     assert pool.stats().completed == 2
+
+
+@pytest.mark.parametrize("end", [AsyncPool.aclose, AsyncPool.adrain], ids=["aclose", "adrain"])
+async def test_a_coroutine_can_close_its_own_pool(end):
+    """It waits for the others, and not for itself."""
+    pool, order = AsyncPool(2), []
+
+    async def other():
+        await asyncio.sleep(0.01)
+        order.append("other")
+
+    async def closer():
+        await end(pool)
+        order.append("closed")
+
+    await asyncio.gather(pool.run(other), pool.run(closer))
+
+    assert order == ["other", "closed"]
+    assert pool.stats().in_flight == 0
 
 
 # ---------------------------------------------------------------- stuck
