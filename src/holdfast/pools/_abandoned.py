@@ -52,6 +52,9 @@ class AbandonedCall(RunningCall):
     """A call that still runs although its caller has timed out or was cancelled.
 
     Attributes:
+        function: Its module and qualified name.
+        thread: The name of its thread.
+        stack: Where it stands: ``file:line in function`` for each frame, the innermost last, at most 20.
         abandoned_s: For how many seconds nobody has waited for it.
     """
 

@@ -44,10 +44,13 @@ log = logging.getLogger("holdfast.pools")
 class _Later:
     """Does something for a crew on the timer's thread."""
 
-    __slots__ = ("expire",)
+    __slots__ = ("_do",)
 
-    def __init__(self, expire: Callable[[], None]) -> None:
-        self.expire = expire
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do = do
+
+    def expire(self) -> None:
+        self._do()
 
 
 class ThreadCrew:
@@ -187,12 +190,8 @@ class ThreadCrew:
             self.searching = False
             self.refused += 1
         pause = SUPPLY.refused(self.now())
-        log.warning(
-            "pool %r: the system refused a thread (%s); %d serve the queue",
-            self.admission.name,
-            str(error),
-            len(self._workers),
-        )
+        text = "pool %r: the system refused a thread (%s); %d serve the queue"
+        log.warning(text, self.admission.name, str(error), len(self._workers))
         with contextlib.suppress(RuntimeError):  # no timer either: the next call tries again
             TIMER.watch(_Later(self.hire), pause)
 

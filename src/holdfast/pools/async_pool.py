@@ -1,7 +1,9 @@
 """Coroutines, so many at once: a pool for each thing that they call."""
 
 import asyncio
+import atexit
 import itertools
+import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from types import TracebackType
 from typing import Self
@@ -22,6 +24,7 @@ from holdfast.pools.order import Order
 __all__ = ("AsyncPool",)
 
 _names = itertools.count(1)
+_bridged: "weakref.WeakSet[AsyncPool]" = weakref.WeakSet()
 
 
 class AsyncPool(AsyncCalls):
@@ -117,6 +120,7 @@ class AsyncPool(AsyncCalls):
         with self._core.admission.lock:
             if self._bridge is None:
                 self._bridge = Bridge.borrow()
+                _bridged.add(self)
             return self._bridge.loop
 
     def after_fork(self) -> None:
@@ -156,32 +160,38 @@ class AsyncPool(AsyncCalls):
         if _get_running_loop() is not None:
             timeout = 0.0
         idle = wait_idle(admission, self._core.clock, timeout)
-        self._leave_bridge()
+        self._leave_bridge(idle)
         return idle
 
     async def aclose(self, timeout: float | None = 10.0) -> bool:
         """Do the same as :meth:`close` without holding the loop."""
         self._core.admission.close(refuse_waiting=True)
         idle = await wait_idle_async(self._core.admission, timeout)
-        self._leave_bridge()
+        self._leave_bridge(idle)
         return idle
 
     async def adrain(self, timeout: float | None = None) -> bool:
         """Do the same as :meth:`drain` without holding the loop."""
         self._core.admission.close(refuse_waiting=False)
         idle = await wait_idle_async(self._core.admission, timeout)
-        self._leave_bridge()
+        self._leave_bridge(idle)
         return idle
 
     def _close_quietly(self) -> None:
         self._core.admission.close(refuse_waiting=True)
 
-    def _leave_bridge(self) -> None:
-        with self._core.admission.lock:
+    def _leave_bridge(self, idle: bool) -> None:
+        """Give the loop of blocking code's calls back, at once or when the last of them has ended."""
+        admission = self._core.admission
+        with admission.lock:
             bridge, self._bridge = self._bridge, None
-        if bridge is not None:
+        if bridge is None:
+            return
+        if idle:
             bridge.give_back()
             bridge.join_if_over()
+        else:
+            admission.on_idle(bridge.give_back)
 
     def __enter__(self) -> Self:
         return self
@@ -215,3 +225,12 @@ class AsyncPool(AsyncCalls):
         bridge = getattr(self, "_bridge", None)
         if bridge is not None:
             finalize(bridge.give_back, Bridge.lock)
+
+
+def _at_exit() -> None:
+    """Finish what blocking code has submitted before the interpreter goes: no other loop would."""
+    for pool in list(_bridged):
+        pool.drain()
+
+
+atexit.register(_at_exit)
