@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from holdfast import errors
 from holdfast.errors import (
+    Aborted,
     CallTimeout,
     Failed,
     HoldfastError,
@@ -41,11 +42,13 @@ from holdfast.pools import (
 from holdfast.pools.deadline import deadline
 
 if TYPE_CHECKING:
+    from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
 
 __version__ = "0.1.0.dev0"
 
 __all__ = (
+    "Aborted",
     "AsyncPool",
     "Budget",
     "CallFuture",
@@ -66,6 +69,7 @@ __all__ = (
     "Rejected",
     "ResultLost",
     "Retry",
+    "SingleFlight",
     "Stream",
     "StreamStats",
     "ThreadPool",
@@ -82,11 +86,18 @@ __all__ = (
 )
 
 
-def __getattr__(name: str) -> object:
-    if name == "raise_fd_limit":  # what reads the machine is imported when it is asked for
-        from holdfast.sense import raise_fd_limit  # noqa: PLC0415
+_LATER = {
+    "SingleFlight": "holdfast.flow.single_flight",
+    "raise_fd_limit": "holdfast.sense.fd_limit",
+}
+"""What not every program needs is imported when it is asked for."""
 
-        return raise_fd_limit
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        from importlib import import_module  # noqa: PLC0415 - see above
+
+        return getattr(import_module(_LATER[name]), name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

@@ -10,6 +10,7 @@ Every error survives pickling: its message comes first, everything else is an at
 from typing import Any
 
 __all__ = (
+    "Aborted",
     "CallTimeout",
     "Failed",
     "HoldfastError",
@@ -157,6 +158,10 @@ class WorkerLost(Failed):
 
 class ResultLost(Failed):
     """The call ran to its end, but its result could not be sent back."""
+
+
+class Aborted(Failed):
+    """The run that this call shares has ended without an outcome; how far it came, nobody knows."""
 
 
 # ---------------------------------------------------------------- still open

@@ -13,7 +13,14 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "holdfast"
 
 # Where users import from; the command line is documented by its help texts.
-FACE = ("holdfast", "holdfast.pools", "holdfast.flow", "holdfast.limits", "holdfast.sense", "holdfast.testing")
+FACE = (
+    "holdfast",
+    "holdfast.pools",
+    "holdfast.flow",
+    "holdfast.limits",
+    "holdfast.sense",
+    "holdfast.testing",
+)
 
 # ``fn, *args, **kwargs`` are the call itself, which the summary line shows as ``fn(*args, **kwargs)``.
 THE_CALL = {"fn", "args", "kwargs"}

@@ -53,7 +53,7 @@ class Waiter:
         self.received = False
         self.error: Rejected | None = None
         self.due: float | None = None
-        note(self)
+        note(self, core.admission)
 
     def granted(self) -> bool:
         """Bring the permit to the loop."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 from holdfast._core.clock import Clock
 from holdfast._core.latch import closed_lock
 from holdfast._core.loops import LoopState, loop_state
+from holdfast.pools._deadlock_looks import note_stream
+from holdfast.pools._deadlock_park import park
 from holdfast.pools._window import Window
 
 if TYPE_CHECKING:
@@ -214,7 +216,7 @@ class _AsyncWaiter:
 
 
 class _AsyncOutcomes(_Outcomes):
-    __slots__ = ("_loop", "_same_loop")
+    __slots__ = ("__weakref__", "_loop", "_same_loop")
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
@@ -243,6 +245,7 @@ class _AsyncOutcomes(_Outcomes):
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
             self._same_loop = self._engine.start(loop)
+            note_stream(self)
         mailbox = loop_state(loop)
         while not self._look():
             if window.over():
@@ -325,7 +328,7 @@ class _BlockingOutcomes(_Outcomes):
             if self._look() or window.over():
                 window.waiter = None
                 continue
-            self._engine.clock.acquire(self._waiter.latch, None)
+            park(self._engine.clock, self._engine, self._waiter.latch, None)
         return self.__next__()
 
     def _finish(self) -> None:
