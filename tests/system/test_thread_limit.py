@@ -90,7 +90,7 @@ report(errors=errors[:5], outcomes=len(outcomes), twice_told=sum(n != 1 for n in
 """
 
 LATER = """
-import sys, threading
+import threading
 from dataclasses import replace
 from holdfast import Budget, ThreadPool, set_budget
 from tests.system.failure_programs import enter_thread_limit, join_workers, report, wait_until
@@ -108,7 +108,7 @@ for _ in range(20):                               # the rest of the program has 
     others.append(threading.Thread(target=other))
     others[-1].start()
 pool = ThreadPool(12, name="tools")
-calls = pool.options(timeout=60) if sys.argv[1] == "deadlines" else pool
+calls = pool.options(timeout=60)                  # the timer has its thread before there is none left
 futures = [calls.submit(together.wait, 6) for _ in range(12)]
 wait_until(lambda: pool.stats().refused_threads)
 gone.set()                                        # and gives them up again; nobody calls the pool
@@ -150,15 +150,9 @@ def test_ten_thousand_calls_at_a_limit_of_24_threads_run_once_each(kind, way, bu
 
 
 @each_kind
-@pytest.mark.parametrize(
-    "calls",
-    [
-        "deadlines",
-    ],
-)
-def test_threads_that_were_refused_are_asked_for_again_when_there_is_room(kind, calls):
+def test_threads_that_were_refused_are_asked_for_again_when_there_is_room(kind):
     """Without a further call to remind the pool: those in line would wait for ever for each other."""
     with thread_limit(kind, 24) as limit:
-        figures = run_program(LATER, calls, limit=limit).figures
+        figures = run_program(LATER, limit=limit).figures
 
     assert figures == {"met": 12, "completed": 12}

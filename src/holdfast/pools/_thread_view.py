@@ -140,7 +140,10 @@ class ThreadCalls:
         call = make(self._core, copy_context(), fn, args, kwargs)
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
-        may_block = _get_running_loop() is None
+        loop = _get_running_loop()
+        may_block = loop is None
+        if loop is not None:
+            loop_state(loop)  # from now on its close can be told from the pool's own
         if not may_block:
             end_pass_here()  # the calls that came before this one
         self._core.submit_blocking(call, may_block=may_block)
