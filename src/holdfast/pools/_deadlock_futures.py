@@ -20,6 +20,7 @@ from holdfast.errors import Rejected, WouldDeadlock
 from holdfast.pools._deadlock import break_ring
 from holdfast.pools._deadlock_above import Looker, is_entry
 from holdfast.pools._deadlock_known import KNOWN, Holder, Root, pool_of
+from holdfast.pools._deadlock_lines import find_behind
 from holdfast.pools._deadlock_looks import FIRST_LOOK, LONGEST_PAUSE, note_call
 from holdfast.pools._deadlock_park import holders_above, park
 from holdfast.pools._deadlock_search import may_be_stuck
@@ -78,7 +79,7 @@ def _refuse_on_own_loop(call: Any) -> None:
 class _Collected:
     """A thread's wait for several calls, for as long as ``concurrent.futures`` keeps its waiter."""
 
-    __slots__ = ("_id", "_pause", "_waiter", "call", "holders", "roots")
+    __slots__ = ("_id", "_pause", "_waiter", "behind", "call", "holders", "roots")
 
     def __init__(self, waiter: object, call: Entry) -> None:
         self._waiter = weakref.ref(waiter)
@@ -87,6 +88,7 @@ class _Collected:
         self.call = call
         self.holders: tuple[Holder, ...] = ()
         self.roots: list[Root] = []
+        self.behind: list[Root] = []
         with contextlib.suppress(RuntimeError):  # no thread to be had for looking: it waits as ever
             TIMER.watch(self, self._pause)
             with KNOWN.lock:
@@ -115,6 +117,7 @@ class _Collected:
             self.holders = holders_above(self.call, looker)
             waiting = [one for one in pending if is_entry(one) and one.state == WAITING]
             self.roots = [KNOWN.root(one) for one in waiting]
+            find_behind(self, self.holders, looker)
         if not pending or not all(may_be_stuck(pool_of(one)) for one in waiting):
             return False
         return break_ring(mine).refused

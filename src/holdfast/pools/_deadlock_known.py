@@ -52,14 +52,16 @@ class Root:
         entry: The call.
         holders: The permits above it.
         age: Counts the waits in the order in which they were first looked at.
+        behind: Waits for the threads that wait for it.
     """
 
-    __slots__ = ("__weakref__", "age", "entry", "holders")
+    __slots__ = ("__weakref__", "age", "behind", "entry", "holders")
 
     def __init__(self, entry: Entry, age: int) -> None:
         self.entry = entry
         self.holders: tuple[Holder, ...] = ()
         self.age = age
+        self.behind: list[Root] = []
 
 
 class Waiting(Protocol):
@@ -77,9 +79,10 @@ class Park:
         place_only: Whether a place in the queue is all that it waits for.
         holders: The permits that will not come back before.
         root: Of the call in line that it is about.
+        behind: Waits for the threads that wait for it.
     """
 
-    __slots__ = ("call", "holders", "place_only", "root", "target")
+    __slots__ = ("behind", "call", "holders", "place_only", "root", "target")
 
     def __init__(self, target: object, call: Entry, *, place_only: bool) -> None:
         self.target = target
@@ -87,6 +90,7 @@ class Park:
         self.place_only = place_only
         self.holders: tuple[Holder, ...] = ()
         self.root: Root | None = None
+        self.behind: list[Root] = []
 
 
 class Known:
@@ -104,6 +108,7 @@ class Known:
         self._by_pool: dict[int, WeakSet[Holder]] = {}
         self._threads: WeakSet[Holder] = WeakSet()
         self._parks: dict[int, Park] = {}  # by the call that the thread runs
+        self.gone_through: dict[int, float] = {}  # when the line of a pool, by its id, was
         self._waits: dict[int, list[Waiting]] = {}  # by what threads wait for
 
     # ------------------------------------------------------------ permits
@@ -181,6 +186,10 @@ class Known:
     def park_of(self, call: object) -> Park | None:
         """The wait of the thread that runs ``call``."""
         return self._parks.get(id(call))
+
+    def any_parked(self) -> bool:
+        """Whether any worker thread is known to wait; asked without the lock."""
+        return bool(self._parks)
 
     def waits_for(self, target: object) -> list[Waiting]:
         """The waits of worker threads for ``target``."""

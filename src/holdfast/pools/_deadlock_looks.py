@@ -16,16 +16,17 @@ runs) -> idle. All of it happens on the loop's thread, and lives and dies with t
 import logging
 import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from holdfast._core.loops import LoopState, loop_state
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock import break_ring
 from holdfast.pools._deadlock_above import Looker, place_in_line
-from holdfast.pools._deadlock_known import KNOWN, Root
+from holdfast.pools._deadlock_known import KNOWN, Root, pool_of
+from holdfast.pools._deadlock_lines import find_behind
 from holdfast.pools._deadlock_search import may_be_stuck
+from holdfast.pools._deadlock_stacks import on_worker_thread
 from holdfast.pools._deadlock_steady import STEADY
 from holdfast.pools._entry import WAITING
 
@@ -67,31 +68,19 @@ def note_call(call: object, admission: Admission) -> None:
     note(weakref.ref(call), admission)
 
 
-def note_burst(calls: Iterable[Any], admission: Admission) -> None:
-    """Note the calls that one pass of this loop has brought to a thread pool, if not all of them start."""
-    if admission.in_flight + admission.queued() > admission.ceiling:
-        note(_OfBurst(calls), admission)
+def note_burst(calls: Iterable[object], admission: Admission) -> None:
+    """Note calls that wait for a thread, if one of the threads that they wait for may wait for them.
+
+    That is so if this loop runs in a worker thread, or if worker threads are known to wait.
+    """
+    if (KNOWN.any_parked() or on_worker_thread()) and admission.in_flight >= admission.ceiling:
+        for call in calls:
+            note_call(call, admission)
 
 
 def note_stream(consumer: Any) -> None:
     """Note a stream's place in line, whenever it has one, for as long as it has a consumer."""
     note(_OfStream(consumer), consumer._engine.admission)  # noqa: SLF001 - a stream of ours
-
-
-class _OfBurst:
-    """Calls of a thread pool; those that don't wait any more are let go, as they keep their outcomes."""
-
-    __slots__ = ("calls",)
-
-    def __init__(self, calls: Iterable[Any]) -> None:
-        self.calls = deque(calls)
-
-    def let_go(self) -> bool:
-        """Drop those that came first and have started; whether any is left."""
-        calls = self.calls
-        while calls and calls[0].state != WAITING:
-            calls.popleft()
-        return bool(calls)
 
 
 class _OfStream:
@@ -147,7 +136,7 @@ class _PoolLooks:
         looker = Looker()
         nested: list[tuple[Any, Root]] = []
         with KNOWN.lock, STEADY:
-            for wait in _one_by_one(waits):
+            for wait in waits:
                 entry = entry_of(wait)
                 holders = looker.holders_above(entry) if entry is not None else None
                 if isinstance(wait, _OfStream):
@@ -160,14 +149,16 @@ class _PoolLooks:
                     nested.append((wait if isinstance(wait, _OfStream) else root, root))
                 elif holders is not None or is_stream(wait):
                     self.add(entry if isinstance(wait, Root) else wait, min(number + 2, _LAST))
+            for _, root in nested:
+                find_behind(root, root.holders, looker)
         if nested:
             self._break_rings(nested, number)
 
     def _break_rings(self, nested: list[tuple[Any, Root]], number: int) -> None:
         refused = False
-        for _, root in nested:
-            if may_be_stuck(self.admission):
-                refused |= break_ring(root.entry).refused
+        for one in (one for _, root in nested for one in (root, *root.behind)):
+            if may_be_stuck(pool_of(one.entry)):
+                refused |= break_ring(one.entry).refused
         # A ring that has just been broken may leave another one behind, at once.
         again = 0 if refused else min(number + 1, _NESTED)
         for wait, _ in nested:
@@ -221,21 +212,6 @@ class _Level:
             return
         self.waits = [wait for wait in self.waits if is_stream(wait) or entry_of(wait) is not None]
         self._most = max(_FEW, 2 * len(self.waits))
-
-
-def _one_by_one(waits: list[Any]) -> Iterator[Any]:
-    """The waits, and those of bursts each by itself."""
-    for wait in waits:
-        if isinstance(wait, _OfBurst):
-            yield from (weakref.ref(call) for call in wait.calls if call.state == WAITING)
-        else:
-            yield wait
-
-
-def _goes_on(wait: Any) -> bool:
-    if isinstance(wait, _OfBurst):
-        return wait.let_go()
-    return is_stream(wait) or entry_of(wait) is not None
 
 
 def is_stream(wait: Any) -> bool:

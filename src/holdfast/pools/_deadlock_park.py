@@ -19,6 +19,7 @@ from holdfast._core.clock import Clock, Latch
 from holdfast.pools._deadlock import break_ring
 from holdfast.pools._deadlock_above import Looker, is_entry, place_in_line
 from holdfast.pools._deadlock_known import KNOWN, Holder, Park, pool_of
+from holdfast.pools._deadlock_lines import find_behind
 from holdfast.pools._deadlock_looks import FIRST_LOOK, LONGEST_PAUSE
 from holdfast.pools._deadlock_report import unbreakable
 from holdfast.pools._deadlock_search import may_be_stuck
@@ -89,9 +90,13 @@ def look(wait: Park) -> tuple[str, ...]:
         looker = Looker()
         wait.holders = holders_above(wait.call, looker)
         wait.root = KNOWN.root(entry) if in_line else None
+        find_behind(wait, wait.holders, looker)
     if in_line and entry is target and not may_be_stuck(pool_of(entry)):
         return ()
-    return break_ring(target, of=wait.call).ring
+    verdict = break_ring(target, of=wait.call)
+    for root in () if verdict.refused else wait.behind:
+        break_ring(root.entry)
+    return verdict.ring
 
 
 def holders_above(call: Entry, looker: Looker) -> tuple[Holder, ...]:
