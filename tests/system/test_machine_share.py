@@ -100,6 +100,7 @@ def test_who_still_uses_what_is_not_his_keeps_it_until_his_work_has_ended(share,
 
 def test_a_killed_process_gives_its_share_back(share, others):
     """At the others' next look, and its file is gone."""
+    assert others[1].look(60, 0) == 0
     assert others[0].look(60, 100) == 60
     assert share.look(total=60, wanted=100, held=0) == 0
 
