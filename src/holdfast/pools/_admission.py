@@ -5,7 +5,7 @@ Workers, loops and processes are somebody else's: an admission starts nothing an
 
 Guarantees
 - in flight is never above the ceiling through an admission of its own (a resize may leave it above
-  until work ends); the queue is never above ``max_queue``;
+  until work ends); the queue is never above ``max_queue``, those not counted who have a permit coming;
 - first come, first served: nobody is admitted while somebody waits;
 - a waiting entry is in exactly one place, so it is claimed, withdrawn or refused, exactly once;
 - everything is O(1), but for refusing all that wait.
@@ -198,6 +198,7 @@ class Admission(Queue):
             then, _ = line.popitem(last=False)
             if not then.counted:
                 self._waiting_turns -= 1
+                self._note_peak_queued()
             if self.max_queue_bytes is not None:
                 self.queued_bytes -= then.size
             then.state = RUNNING
@@ -266,6 +267,7 @@ class Admission(Queue):
         """Note that such an item has ended at last."""
         with self.lock:
             self._unabandon()
+            self._note_peak_queued()
             self._recount()
 
     # ------------------------------------------------------------ numbers from outside
@@ -275,6 +277,7 @@ class Admission(Queue):
         with self.lock:
             self.limit = limit
             self._set_ceiling()
+            self._note_peak_queued()  # who had a permit coming may be queued now
             self._recount()
 
     def close(self, *, refuse_waiting: bool) -> None:
@@ -350,6 +353,8 @@ class Admission(Queue):
         entry.state = RUNNING
         self.in_flight += 1
         self._note_peak()
+        if not entry.counted:
+            self._note_peak_queued()  # a call behind it had that permit coming
         if self._blocked:
             self._accept_blocked()
         self.contended = bool(line) and self.in_flight >= self.ceiling

@@ -82,9 +82,13 @@ class Ledger:
 
     # ------------------------------------------------------------ figures
 
-    def queued(self) -> int:
-        """Calls in the queue. A stream's place in line is beyond it, and its items are counted apart."""
+    def in_line(self) -> int:
+        """Calls that wait. A stream's place in line is beyond them, and its items are counted apart."""
         return len(self._line) - self._waiting_turns
+
+    def queued(self) -> int:
+        """Calls that wait for somebody else's permit."""
+        return max(0, self.in_line() - max(0, self.ceiling - self.in_flight))
 
     def open_tally(self, tally: Tally) -> None:
         """Count the items of one more stream among the pool's calls."""
@@ -108,13 +112,15 @@ class Ledger:
         for tally in self._tallies:
             counters.add(tally)
         wait, run = self.timings.read()
+        queued = self.queued()
         return PoolStats(
             name=self.name,
             limit=self.limit,
             max_queue=self.max_queue,
             in_flight=self.in_flight,
             max_queue_bytes=self.max_queue_bytes,
-            queued=self.queued(),
+            starting=self.in_line() - queued,
+            queued=queued,
             queued_bytes=self.queued_bytes,
             blocked=len(self._blocked),
             abandoned=self.abandoned,
