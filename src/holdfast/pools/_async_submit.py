@@ -149,6 +149,7 @@ class AsyncCall(CallFuture[Any]):
             self._timing.start()
         self._task = asyncio.Task(self._run(), loop=self._loop, context=self._context)
         self._task.add_done_callback(self._ended)
+        self._mailbox.kept.add(self)
         return True
 
     def _lose(self) -> None:
@@ -161,6 +162,7 @@ class AsyncCall(CallFuture[Any]):
         task = self._task
         assert task is not None  # noqa: S101 - it is of a task that the loop has
         task.remove_done_callback(self._ended)
+        self._mailbox.kept.discard(self)
         self._core.leave(ok=False)
         self._lose()
 
@@ -183,6 +185,7 @@ class AsyncCall(CallFuture[Any]):
         return value
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._mailbox.kept.discard(self)
         self._args = ()
         self._kwargs = {}
         error = asyncio.CancelledError() if task.cancelled() else task.exception()

@@ -341,6 +341,10 @@ class ThreadCore:
             )
         return left <= 0
 
+    def where_it_runs(self) -> str:
+        """Say what runs now, for which somebody may wait, and where it stands."""
+        return describe(running_calls(self.crew.workers()))
+
     def abandoned_calls(self) -> tuple[AbandonedCall, ...]:
         """Return the calls that run although nobody waits for them."""
         return abandoned_calls(self.crew.workers(), self.now())

@@ -5,6 +5,7 @@ import atexit
 import itertools
 import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,7 @@ from holdfast.pools._async_view import AsyncCalls
 from holdfast.pools._bridge import Bridge
 from holdfast.pools._drain import wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
+from holdfast.pools._exit_wait import finish_at_exit
 from holdfast.pools._forked import forks
 from holdfast.pools._options import Sizeof, pool_options
 from holdfast.pools._threads import finalize
@@ -230,7 +232,19 @@ class AsyncPool(AsyncCalls):
 def _at_exit() -> None:
     """Finish what blocking code has submitted before the interpreter goes: no other loop would."""
     for pool in list(_bridged):
+        admission = pool._core.admission  # noqa: SLF001 - this very module's
+        admission.close(refuse_waiting=False)
+        finish_at_exit(admission, pool._core.clock, partial(_where, pool))  # noqa: SLF001 - likewise
         pool.drain()
+
+
+def _where(pool: AsyncPool) -> str:
+    bridge = pool._bridge  # noqa: SLF001 - this very module's
+    if bridge is None:
+        return ""
+    from holdfast.pools._coroutine_stacks import describe_coroutines  # noqa: PLC0415 - needed once
+
+    return describe_coroutines(bridge.loop, pool._core.admission)  # noqa: SLF001 - likewise
 
 
 atexit.register(_at_exit)

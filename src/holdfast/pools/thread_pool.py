@@ -17,6 +17,7 @@ from holdfast.pools._abandoned import AbandonedCall
 from holdfast.pools._admission import Admission
 from holdfast.pools._drain import is_called_by_a_loop, is_inside, wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
+from holdfast.pools._exit_wait import finish_at_exit
 from holdfast.pools._options import Sizeof, pool_options
 from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_crew import ThreadCrew
@@ -312,7 +313,7 @@ def _at_exit() -> None:
     """Finish what was accepted before the interpreter goes; stuck and abandoned calls are left."""
     for core in list(_open):
         core.close(refuse_waiting=False)
-        wait_idle(core.admission, core.clock, None)
+        finish_at_exit(core.admission, core.clock, core.where_it_runs)
         core.crew.stop()
         core.crew.join(core.now() if core.admission.abandoned else None)
 

@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import gc
 import threading
+import weakref
 
 import pytest
 
@@ -196,3 +197,23 @@ def test_a_coroutine_that_is_thrown_away_with_its_loop_gives_its_permit_back():
 
     assert asyncio.run(pool.run(_one)) == 1
     assert pool.stats().in_flight == 0
+
+
+async def test_a_submitted_coroutine_that_nobody_holds_is_kept_until_it_has_ended():
+    """Its task, its future and what it waits for know only each other; asyncio would let them be collected."""
+    waits = []
+
+    async def waits_for_its_own():
+        event = asyncio.Event()
+        waits.append(weakref.ref(event))
+        await event.wait()
+
+    async with AsyncPool(1) as pool:
+        pool.submit(waits_for_its_own)
+        while not waits:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()
+
+        waits[0]().set()
+        assert await asyncio.wait_for(pool.run(_one), 20) == 1
