@@ -202,7 +202,7 @@ class AsyncCore:
         admission = self.admission
         if not self._gate_armed and admission.gate_opens_in > 0.0 and admission.has_work():
             self._gate_armed = True
-            TIMER.watch(_GateOpens(self), admission.gate_opens_in)
+            TIMER.remind(_GateOpens(self), admission.gate_opens_in)
 
     def gate_opened(self) -> None:
         """The rate allows the next start."""

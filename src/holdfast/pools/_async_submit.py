@@ -12,7 +12,7 @@ from holdfast._core.loops import LoopState, loop_state
 from holdfast.errors import CallTimeout, QueueTimeout, Rejected, UnderPressure
 from holdfast.pools._async_core import AsyncCore, RunDeadline
 from holdfast.pools._entry import WAITING
-from holdfast.pools._timer import TIMER
+from holdfast.pools._timer import TIMER, patient
 
 __all__ = ("AsyncCall",)
 
@@ -73,7 +73,7 @@ class AsyncCall(CallFuture[Any]):
         try:
             # Entered first, looked second: either we see the flag, or whoever sets it sees the lock.
             if not self._is_accepted:
-                self._core.clock.acquire(lock, None)
+                patient(self._core.clock, lock, None)
         except BaseException:  # an interrupt: the caller will never see the future
             admission.withdraw(self)
             raise

@@ -32,7 +32,7 @@ from holdfast.pools._deadlock_stacks import (
 )
 from holdfast.pools._deadlock_steady import STEADY
 from holdfast.pools._entry import WAITING, Entry
-from holdfast.pools._timer import TIMER
+from holdfast.pools._timer import TIMER, patient
 
 __all__ = ("PoolWaits", "park")
 
@@ -45,7 +45,7 @@ class PoolWaits(Waits):
     def park(self, future: CallFuture[Any], latch: Latch, timeout: float | None) -> bool:
         """Wait for ``latch``; without a timeout, not for ever."""
         if timeout is not None:
-            return current().acquire(latch, timeout)
+            return patient(current(), latch, timeout)
         loop = _get_running_loop()
         if loop is not None and getattr(future, "_loop", None) is loop and not future.done():
             _refuse_on_own_loop(future)

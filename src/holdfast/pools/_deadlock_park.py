@@ -27,6 +27,7 @@ from holdfast.pools._deadlock_stacks import on_worker_thread, running_call
 from holdfast.pools._deadlock_steady import STEADY
 from holdfast.pools._entry import WAITING, Entry
 from holdfast.pools._stream_engine import StreamEngine
+from holdfast.pools._timer import patient
 
 __all__ = ("park",)
 
@@ -50,7 +51,7 @@ def park(
         WouldDeadlock: It never would be, and there is no call in line that could be refused instead.
     """
     if not on_worker_thread() or (call := running_call(sys._getframe())) is None:  # noqa: SLF001 - the stack that waits
-        return clock.acquire(latch, timeout)
+        return patient(clock, latch, timeout)
     left = math.inf if timeout is None else timeout
     if clock.acquire(latch, min(FIRST_LOOK, left)):
         return True
@@ -71,7 +72,7 @@ def _wait_and_look(clock: Clock, wait: Park, latch: Latch, left: float) -> bool:
         ring = look(wait)
         if ring:
             raise unbreakable(ring)
-        if clock.acquire(latch, min(pause, left)):
+        if patient(clock, latch, min(pause, left)):
             return True
         pause = min(2 * pause, LONGEST_PAUSE)
         left = until - clock.now()

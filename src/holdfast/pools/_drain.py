@@ -13,6 +13,7 @@ from holdfast._core.loops import loop_state
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock_above import permits
 from holdfast.pools._deadlock_stacks import running_call
+from holdfast.pools._timer import patient
 
 __all__ = ("is_called_by_a_loop", "is_inside", "wait_idle", "wait_idle_async")
 
@@ -31,7 +32,7 @@ def wait_idle(admission: Admission, clock: Clock, timeout: float | None) -> bool
     inside = is_inside(admission)
     admission.on_idle(idle.release, inside=inside)
     try:
-        return clock.acquire(idle, timeout)
+        return patient(clock, idle, timeout)
     finally:
         admission.off_idle(inside)
 

@@ -18,7 +18,6 @@ Why no call is left lying: a submitter puts its call in line first and looks at 
 second; a searcher clears ``_searching`` under the lock, and only when the line has nothing to claim.
 """
 
-import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -33,7 +32,7 @@ from holdfast.pools._gate_timer import GateTimer
 from holdfast.pools._idle import IdleStack
 from holdfast.pools._supply import SUPPLY, serve_in_turn
 from holdfast.pools._threads import name_thread, start_thread
-from holdfast.pools._timer import TIMER
+from holdfast.pools._timer import TIMER, patient
 from holdfast.pools._worker import Work, Worker
 
 __all__ = ("ThreadCrew",)
@@ -192,8 +191,7 @@ class ThreadCrew:
         pause = SUPPLY.refused(self.now())
         text = "pool %r: the system refused a thread (%s); %d serve the queue"
         log.warning(text, self.admission.name, str(error), len(self._workers))
-        with contextlib.suppress(RuntimeError):  # no timer either: the next call tries again
-            TIMER.watch(_Later(self.hire), pause)
+        TIMER.remind(_Later(self.hire), pause)
 
     # ------------------------------------------------------------ the supply of slots
 
@@ -333,7 +331,7 @@ class ThreadCrew:
 
     def _wait_idle(self, worker: Worker) -> bool:
         """Wait to be sent; False if the worker has left the pool."""
-        while not self.clock.acquire(worker.latch, self._idle_timeout):
+        while not patient(self.clock, worker.latch, self._idle_timeout):
             with self._lock:
                 if worker not in self.idle:
                     continue  # sent in this very moment: the lock is about to be released
