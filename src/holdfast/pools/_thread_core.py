@@ -63,10 +63,7 @@ class ThreadCore:
 
     def submit_from_loop(self, call: LoopCall) -> None:
         """Give ``call`` a place at the end of the loop's pass, together with all that come in it."""
-        burst: Any = call.mailbox.burst  # a Burst; to ask would be a call for each
-        if burst is not None and burst.core is self:
-            burst.calls.append(call)
-        elif self._lone and self.admission.in_flight == 0:
+        if self._lone and self.admission.in_flight == 0:
             self.take_burst(
                 [call]
             )  # calls come one at a time: a pass of the loop would only be lost
@@ -161,10 +158,8 @@ class ThreadCore:
         if call.state == ENDED:
             self._unwatch(call)
 
-    def submit_blocking(self, call: SubmittedCall, *, may_block: bool) -> None:
-        """Like :meth:`submit`; blocks this thread while the queue is full."""
-        if self.submit(call, may_block=may_block):
-            return
+    def wait_for_place(self, call: SubmittedCall) -> None:
+        """Block this thread until ``call``, which is blocked before a full queue, has its place."""
         timeout = None if call.queue_until is None else max(0.0, call.queue_until - self.now())
         try:
             in_time = call.wait_accepted(timeout)
