@@ -248,7 +248,7 @@ class Wave:
         """Open the hatch; then resize, look, and perhaps close, until all callers have gone."""
         for _ in range(self._loops):
             self._lined_up.acquire(timeout=STALL)
-        self.standing = sum(stats.queued + stats.blocked for stats in self.stats())
+        self.standing = sum(stats.starting + stats.queued + stats.blocked for stats in self.stats())
         self._hatch.set()
         while not self._over.wait(rng.uniform(0.0, 0.002)):
             for pool in (self.threads, self.coroutines):
@@ -352,7 +352,7 @@ class Wave:
             self.faults.append(f"call {call.index} is cancelled, but nobody cancelled it")
 
     def _look_at(self, stats: PoolStats) -> None:
-        here = stats.in_flight + stats.queued + stats.blocked
+        here = stats.in_flight + stats.starting + stats.queued + stats.blocked
         if stats.submitted != stats.completed + stats.failed + stats.withdrawn + here:
             self.faults.append(f"this does not add up: {stats}")
         if stats.peak_in_flight > self._most[stats.name]:

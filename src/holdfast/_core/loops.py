@@ -21,14 +21,26 @@ import threading
 import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from holdfast._core.wheel import Wheel
 
-__all__ = ("Deferred", "Due", "Letter", "LoopState", "end_pass_here", "loop_state")
+__all__ = (
+    "Deferred",
+    "Due",
+    "Letter",
+    "LoopState",
+    "at_loop_end",
+    "end_pass_here",
+    "loop_state",
+)
 
 _KEY = "_holdfast_state"
+
+
+at_loop_end: "list[Callable[[asyncio.AbstractEventLoop], None]]" = []
+"""Called with a loop that is about to close, on which no coroutine will go on."""
 
 
 class Letter(Protocol):
@@ -283,6 +295,9 @@ class LoopState:
             except IndexError:
                 break
             letter.deliver()
+        if (loop := self._loop()) is not None:
+            for tell in at_loop_end:
+                tell(loop)
         closer, self._closer = self._closer, None
         if closer is not None:
             # Run to its end here, which calls close(): left to the collector, it would want a loop.

@@ -5,7 +5,7 @@ Workers, loops and processes are somebody else's: an admission starts nothing an
 
 Guarantees
 - in flight is never above the ceiling through an admission of its own (a resize may leave it above
-  until work ends); the queue is never above ``max_queue``;
+  until work ends); the queue is never above ``max_queue``, those not counted who have a permit coming;
 - first come, first served: nobody is admitted while somebody waits;
 - a waiting entry is in exactly one place, so it is claimed, withdrawn or refused, exactly once;
 - everything is O(1), but for refusing all that wait.
@@ -18,6 +18,7 @@ a pool does happens outside the lock.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from holdfast._core.clock import Clock
 from holdfast.errors import PoolClosed
@@ -26,6 +27,8 @@ from holdfast.pools._entry import ENDED, NOBODY, RUNNING, WAITING, Entry, Line, 
 from holdfast.pools._queue import Queue
 
 __all__ = ("Admission",)
+
+_QUEUED: Final = (True, None)
 
 
 class Admission(Queue):
@@ -60,6 +63,7 @@ class Admission(Queue):
         self._idle_watchers: list[Callable[[], None]] = []
         self.why_closed: type[PoolClosed] = PoolClosed
         self.waiting_inside = 0  # calls in flight that wait for the pool to fall idle
+        self._set_ceiling()
 
     # ------------------------------------------------------------ in
 
@@ -104,6 +108,16 @@ class Admission(Queue):
 
     def _line_up(self, entry: Entry, *, may_block: bool) -> tuple[bool, list[Entry] | None]:
         """Under the lock: whether ``entry`` is in the queue, and which were dropped for it."""
+        counters, taken = self.counters, len(self._line) + self.in_flight
+        if taken < self.room:  # the common case: nothing speaks against it, and nobody is blocked
+            counters.submitted += 1
+            self._line[entry] = None
+            if taken >= self.ceiling:
+                if self.in_flight >= self.ceiling:
+                    self.contended = True
+                if taken - self.ceiling >= counters.peak_queued:
+                    self._note_peak_queued()
+            return _QUEUED
         if self.closed:
             raise self._refusal(
                 self.why_closed,
@@ -122,7 +136,7 @@ class Admission(Queue):
                 raise self._refusal_when_full(entry)
         elif self.gate is not None and self.overflow == "reject":
             self._check_rate(self.gate)
-        self.counters.submitted += 1
+        counters.submitted += 1
         if queued:
             self._put(entry)
         else:
@@ -198,6 +212,7 @@ class Admission(Queue):
             then, _ = line.popitem(last=False)
             if not then.counted:
                 self._waiting_turns -= 1
+                self._note_peak_queued()
             if self.max_queue_bytes is not None:
                 self.queued_bytes -= then.size
             then.state = RUNNING
@@ -266,6 +281,7 @@ class Admission(Queue):
         """Note that such an item has ended at last."""
         with self.lock:
             self._unabandon()
+            self._note_peak_queued()
             self._recount()
 
     # ------------------------------------------------------------ numbers from outside
@@ -275,12 +291,14 @@ class Admission(Queue):
         with self.lock:
             self.limit = limit
             self._set_ceiling()
+            self._note_peak_queued()  # who had a permit coming may be queued now
             self._recount()
 
     def close(self, *, refuse_waiting: bool) -> None:
         """Admit nothing any more; what waits is refused, or still gets its turn."""
         with self.lock:
             self.closed = True
+            self.room = 0
             waiting: list[Entry] = list(self._blocked)
             self._blocked.clear()
             if refuse_waiting:
@@ -350,6 +368,8 @@ class Admission(Queue):
         entry.state = RUNNING
         self.in_flight += 1
         self._note_peak()
+        if not entry.counted:
+            self._note_peak_queued()  # a call behind it had that permit coming
         if self._blocked:
             self._accept_blocked()
         self.contended = bool(line) and self.in_flight >= self.ceiling
@@ -377,6 +397,11 @@ class Admission(Queue):
 
     def _set_ceiling(self) -> None:
         self.ceiling = self.limit + min(self.abandoned, self.max_abandoned)
+        plain = self.gate is None and self.max_queue_bytes is None
+        if plain and not self.closed and not self.abandoned:
+            self.room = self.ceiling + self.max_queue
+        else:
+            self.room = 0  # each call is looked at more closely
         self._accept_blocked()
 
     def _note_peak(self) -> None:

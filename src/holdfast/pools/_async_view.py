@@ -110,7 +110,6 @@ class AsyncCalls:
             timeout = await enter(core, options, until, args, kwargs)
         elif not core.admission.try_enter():
             await core.wait_for_permit(options.queue_timeout)
-        ok = False
         if timing is not None:
             timing.start()
         try:
@@ -118,11 +117,14 @@ class AsyncCalls:
                 value = await fn(*args, **kwargs)
             else:
                 value = await run_within(core, timeout, fn, args, kwargs)
-            ok = True
-        finally:
-            core.leave(ok=ok)
+        except BaseException as error:
+            core.safely(error, core.fail)
             if timing is not None:
                 timing.end()
+            raise
+        core.leave(ok=True)
+        if timing is not None:
+            timing.end()
         return value
 
     def submit(

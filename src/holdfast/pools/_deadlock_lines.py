@@ -43,7 +43,7 @@ def find_behind(wait: HasBehind, holders: Iterable[Holder], looker: Looker) -> N
 
 
 def _may_go_through(pools: list[Admission]) -> bool:
-    long = [id(admission) for admission in pools if admission.queued() > _SHORT]
+    long = [id(admission) for admission in pools if admission.in_line() > _SHORT]
     moment = now()
     if any(moment < KNOWN.gone_through.get(one, moment - _PAUSE) + _PAUSE for one in long):
         return False

@@ -13,8 +13,8 @@ __all__ = ("Counters", "PoolStats", "Tally")
 class PoolStats:
     """One consistent reading of a pool.
 
-    At every moment ``submitted == completed + failed + withdrawn + in_flight + queued + blocked``,
-    but that items of a stream are counted as they end.
+    At every moment ``submitted == completed + failed + withdrawn + in_flight + starting + queued +
+    blocked``, but that items of a stream are counted as they end.
 
     Attributes:
         name: The pool's name.
@@ -22,7 +22,10 @@ class PoolStats:
         max_queue: Most calls that may wait in the queue.
         max_queue_bytes: Most bytes that queued calls may have, where calls have a size.
         in_flight: Permits that are out, abandoned ones included.
-        queued: Calls that wait in the queue.
+        starting: Calls for which a permit is free, before they have taken it: their worker is on its way,
+            or, where threads are short or a rate holds them back, to come.
+        queued: Calls that wait in the queue for somebody else's permit; at most ``max_queue``, but after
+            a pool was made smaller, or a stream that stood before them has taken a permit.
         queued_bytes: Bytes that they have, where calls have a size.
         blocked: Callers that wait for a place in the queue.
         abandoned: Calls in flight whose caller has timed out or was cancelled.
@@ -66,6 +69,7 @@ class PoolStats:
     wait: Histogram
     run: Histogram
     seconds: float
+    starting: int = 0
 
     @property
     def utilisation(self) -> float:

@@ -64,6 +64,10 @@ class CallHost(Protocol):
         """Take the call back, if it has not started."""
         ...
 
+    def unwatch(self, call: "ThreadCall") -> None:
+        """Nobody need look at the call's deadline any more."""
+        ...
+
     def awaited(self, call: "SubmittedCall") -> None:
         """Somebody blocks until the call ends."""
         ...
@@ -148,6 +152,7 @@ class LoopCall:
 
     def refuse(self, error: Rejected) -> None:
         """Bring the refusal to the coroutine."""
+        self.core.unwatch(self)
         self.let_go()
         self.finish(None, error)
 
@@ -243,6 +248,7 @@ class SubmittedCall(CallFuture[Any]):
 
     def refuse(self, error: Rejected) -> None:
         """Settle the future with the refusal, and wake a submitter that is still blocked."""
+        self.core.unwatch(self)
         self.let_go()
         self.finish(None, error)
         if not self._is_accepted:

@@ -116,7 +116,7 @@ class ThreadCore:
             self.admission.line_up(call, may_block=True)
         except Rejected as error:
             call.state = ENDED
-            self._unwatch(call)
+            self.unwatch(call)
             call.refuse(error)
 
     def submit(self, call: SubmittedCall, *, may_block: bool) -> bool:
@@ -156,7 +156,7 @@ class ThreadCore:
                 ENDED  # before the watch ends: a deadline that comes now finds nothing to do
             )
         if call.state == ENDED:
-            self._unwatch(call)
+            self.unwatch(call)
 
     def wait_for_place(self, call: SubmittedCall) -> None:
         """Block this thread until ``call``, which is blocked before a full queue, has its place."""
@@ -191,7 +191,7 @@ class ThreadCore:
         """Take a call back that has not started; True if it never will."""
         if not self.admission.withdraw(call):
             return False
-        self._unwatch(call)
+        self.unwatch(call)
         return True
 
     def awaited(self, call: SubmittedCall) -> None:
@@ -204,7 +204,7 @@ class ThreadCore:
         if not self.withdraw(call):
             if self.admission.abandon(call, timed_out=False):
                 self.crew.hire()
-            self._unwatch(call)
+            self.unwatch(call)
 
     def post_turn(self, turn: Work) -> bool:
         """Put a stream in line for a permit; False if the pool is closed."""
@@ -259,9 +259,10 @@ class ThreadCore:
             moments.append(call.queue_until)
         call.due = TIMER.watch(call, max(0.0, min(moments) - now))
         if call.state == ENDED:
-            self._unwatch(call)
+            self.unwatch(call)
 
-    def _unwatch(self, call: Work) -> None:
+    def unwatch(self, call: Work) -> None:
+        """Nobody need look at the call's deadline any more; after its state has said so."""
         if call.due is not None:
             TIMER.unwatch(call, call.due)
 
@@ -294,7 +295,7 @@ class ThreadCore:
         if left > 0:
             call.due = TIMER.watch(call, left)
             if call.state == ENDED:
-                self._unwatch(call)
+                self.unwatch(call)
         elif self.admission.abandon(call, timed_out=True):
             stats = self.admission
             call.finish(
