@@ -18,6 +18,7 @@ a pool does happens outside the lock.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from holdfast._core.clock import Clock
 from holdfast.errors import PoolClosed
@@ -26,6 +27,8 @@ from holdfast.pools._entry import ENDED, NOBODY, RUNNING, WAITING, Entry, Line, 
 from holdfast.pools._queue import Queue
 
 __all__ = ("Admission",)
+
+_QUEUED: Final = (True, None)
 
 
 class Admission(Queue):
@@ -60,6 +63,7 @@ class Admission(Queue):
         self._idle_watchers: list[Callable[[], None]] = []
         self.why_closed: type[PoolClosed] = PoolClosed
         self.waiting_inside = 0  # calls in flight that wait for the pool to fall idle
+        self._set_ceiling()
 
     # ------------------------------------------------------------ in
 
@@ -104,6 +108,16 @@ class Admission(Queue):
 
     def _line_up(self, entry: Entry, *, may_block: bool) -> tuple[bool, list[Entry] | None]:
         """Under the lock: whether ``entry`` is in the queue, and which were dropped for it."""
+        counters, taken = self.counters, len(self._line) + self.in_flight
+        if taken < self.room:  # the common case: nothing speaks against it, and nobody is blocked
+            counters.submitted += 1
+            self._line[entry] = None
+            if taken >= self.ceiling:
+                if self.in_flight >= self.ceiling:
+                    self.contended = True
+                if taken - self.ceiling >= counters.peak_queued:
+                    self._note_peak_queued()
+            return _QUEUED
         if self.closed:
             raise self._refusal(
                 self.why_closed,
@@ -122,7 +136,7 @@ class Admission(Queue):
                 raise self._refusal_when_full(entry)
         elif self.gate is not None and self.overflow == "reject":
             self._check_rate(self.gate)
-        self.counters.submitted += 1
+        counters.submitted += 1
         if queued:
             self._put(entry)
         else:
@@ -284,6 +298,7 @@ class Admission(Queue):
         """Admit nothing any more; what waits is refused, or still gets its turn."""
         with self.lock:
             self.closed = True
+            self.room = 0
             waiting: list[Entry] = list(self._blocked)
             self._blocked.clear()
             if refuse_waiting:
@@ -382,6 +397,11 @@ class Admission(Queue):
 
     def _set_ceiling(self) -> None:
         self.ceiling = self.limit + min(self.abandoned, self.max_abandoned)
+        plain = self.gate is None and self.max_queue_bytes is None
+        if plain and not self.closed and not self.abandoned:
+            self.room = self.ceiling + self.max_queue
+        else:
+            self.room = 0  # each call is looked at more closely
         self._accept_blocked()
 
     def _note_peak(self) -> None:

@@ -63,10 +63,7 @@ class ThreadCore:
 
     def submit_from_loop(self, call: LoopCall) -> None:
         """Give ``call`` a place at the end of the loop's pass, together with all that come in it."""
-        burst: Any = call.mailbox.burst  # a Burst; to ask would be a call for each
-        if burst is not None and burst.core is self:
-            burst.calls.append(call)
-        elif self._lone and self.admission.in_flight == 0:
+        if self._lone and self.admission.in_flight == 0:
             self.take_burst(
                 [call]
             )  # calls come one at a time: a pass of the loop would only be lost
@@ -124,33 +121,45 @@ class ThreadCore:
 
     def submit(self, call: SubmittedCall, *, may_block: bool) -> bool:
         """Give ``call`` a place and see to it that a worker comes; False if it is still blocked."""
-        admission = self.admission
-        if admission.timings.is_due():
-            call.fn = Timed(call.fn, admission.timings, self.now)
+        admission, crew = self.admission, self.crew
+        timings = admission.timings
+        if timings.skip > 0:  # as is_due() does, but without the call
+            timings.skip -= 1
+        elif timings.is_due():
+            call.fn = Timed(call.fn, timings, self.now)
         try:
             with self._lock:
                 queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
-                worker = self.crew.needed()
+                worker = None
+                if crew.searcher is None and admission.in_flight < admission.ceiling:
+                    worker = crew.needed()
                 self._newest = id(call)
-        except BaseException:
+            sent = worker is None or crew.send(worker)
+            if dropped is not None:
+                admission.refuse_dropped(dropped)
+        except BaseException as error:
+            self._take_back(call, error)
+            raise
+        if not sent:
+            crew.refuse_threadless(call)
+        elif worker is None and crew.denied:
+            crew.plead()
+        return queued
+
+    def _take_back(self, call: SubmittedCall, error: BaseException) -> None:
+        """The submission has failed, or this thread was interrupted in the middle of it."""
+        if not isinstance(error, Rejected):
+            self.crew.recover()
+        self.admission.withdraw(call)
+        if call.state == WAITING:  # it had no place
             call.state = (
                 ENDED  # before the watch ends: a deadline that comes now finds nothing to do
             )
+        if call.state == ENDED:
             self.unwatch(call)
-            raise
-        if dropped is not None:
-            admission.refuse_dropped(dropped)
-        if worker is None:
-            if self.crew.denied:
-                self.crew.plead()
-        elif not self.crew.send(worker):
-            self.crew.refuse_threadless(call)
-        return queued
 
-    def submit_blocking(self, call: SubmittedCall, *, may_block: bool) -> None:
-        """Like :meth:`submit`; blocks this thread while the queue is full."""
-        if self.submit(call, may_block=may_block):
-            return
+    def wait_for_place(self, call: SubmittedCall) -> None:
+        """Block this thread until ``call``, which is blocked before a full queue, has its place."""
         timeout = None if call.queue_until is None else max(0.0, call.queue_until - self.now())
         try:
             in_time = call.wait_accepted(timeout)
@@ -201,7 +210,7 @@ class ThreadCore:
         """Put a stream in line for a permit; False if the pool is closed."""
         if not self.admission.line_up_turn(turn):
             return False
-        if not self.crew.searching:
+        if self.crew.searcher is None:
             self.crew.hire(turn)
         return True
 

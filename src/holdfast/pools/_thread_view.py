@@ -101,13 +101,21 @@ class ThreadCalls:
         """
         loop = asyncio.get_running_loop()
         until = inherited()
-        make = LoopCall if until is None else DeadlineLoopCall
-        call = make(
-            self._core, loop_state(loop), loop.create_future(), copy_context(), fn, args, kwargs
-        )
+        call = LoopCall() if until is None else DeadlineLoopCall()
+        call.core = core = self._core
+        call.mailbox = mailbox = loop_state(loop)
+        call.future = loop.create_future()
+        call.context = copy_context()
+        call.fn = fn
+        call.args = args
+        call.kwargs = kwargs
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
-        self._core.submit_from_loop(call)
+        burst: Any = mailbox.burst  # a Burst; to ask would be a call for each
+        if burst is not None and burst.core is core:
+            burst.calls.append(call)
+        else:
+            core.submit_from_loop(call)
         try:
             await call.future
         except asyncio.CancelledError:
@@ -136,17 +144,21 @@ class ThreadCalls:
             UnderPressure: Before start: the system refused the pool its first thread.
         """
         until = inherited()
-        make = SubmittedCall if until is None else DeadlineSubmittedCall
-        call = make(self._core, copy_context(), fn, args, kwargs)
+        call = SubmittedCall() if until is None else DeadlineSubmittedCall()
+        call.core = core = self._core
+        call.context = copy_context()
+        call.fn = fn
+        call.args = args
+        call.kwargs = kwargs
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
         loop = _get_running_loop()
-        may_block = loop is None
         if loop is not None:
             loop_state(loop)  # from now on its close can be told from the pool's own
-        if not may_block:
             end_pass_here()  # the calls that came before this one
-        self._core.submit_blocking(call, may_block=may_block)
+            core.submit(call, may_block=False)
+        elif not core.submit(call, may_block=True):
+            core.wait_for_place(call)
         return call
 
     def _apply_options(self, call: LoopCall | SubmittedCall, until: float | None) -> None:

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from holdfast.limits import Rate
-from holdfast.pools import AsyncPool, ThreadPool, _thread_crew, _timer
+from holdfast.pools import AsyncPool, ThreadPool, _thread_hire, _timer
 from holdfast.pools._timer import TIMER
 
 
@@ -56,7 +56,7 @@ async def test_calls_of_a_loop_that_a_rate_holds_back_in_a_thread_pool_start(no_
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_pool_whose_further_threads_were_refused_gets_them_later(no_timer, monkeypatch):
     """Its only worker is busy, and no call comes any more: the thread that waits asks again."""
-    start, refused = _thread_crew.start_thread, []
+    start, refused = _thread_hire.start_thread, []
     release = threading.Event()
 
     def refuse_twice(name, target):
@@ -69,7 +69,7 @@ def test_a_pool_whose_further_threads_were_refused_gets_them_later(no_timer, mon
         first = pool.submit(release.wait, 20)
         while not first.running():
             release.wait(0.001)
-        monkeypatch.setattr(_thread_crew, "start_thread", refuse_twice)
+        monkeypatch.setattr(_thread_hire, "start_thread", refuse_twice)
         second = pool.submit(release.set)
 
         assert second.result(20) is None
