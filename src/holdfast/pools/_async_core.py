@@ -8,7 +8,7 @@ from holdfast._core.clock import Clock
 from holdfast._core.loops import LoopState, at_loop_end, loop_state
 from holdfast.errors import QueueTimeout, Rejected
 from holdfast.pools._admission import Admission
-from holdfast.pools._deadlock_looks import note
+from holdfast.pools._deadlock_notes import Level, note
 from holdfast.pools._entry import WAITING, Entry
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
@@ -55,7 +55,11 @@ class Waiter:
         self.received = False
         self.error: Rejected | None = None
         self.due: float | None = None
-        note(self, core.admission)
+        fresh = core.fresh
+        if fresh is not None and fresh.armed and fresh.mailbox is self.mailbox:
+            fresh.waits.append(self)
+        else:
+            core.fresh = note(self, core.admission)
 
     def leave_line(self) -> None:
         """Whoever waited will not go on: to leave the line, or let the permit go to the next."""
@@ -122,12 +126,14 @@ class AsyncCore:
         "_gate_armed",
         "admission",
         "clock",
+        "fresh",
     )
 
     def __init__(self, admission: Admission, *, clock: Clock) -> None:
         self.admission = admission
         self.clock = clock
         self._gate_armed = False
+        self.fresh: Level | None = None  # where the last coroutine that waits was noted
 
     async def wait_for_permit(self, queue_timeout: float | None) -> None:
         """Stand in line; returns with a permit, or raises without one."""

@@ -31,7 +31,7 @@ from holdfast.pools._deadlock_stacks import all_stacks, blocked_in, is_ours, run
 from holdfast.pools._entry import RUNNING, Entry
 from holdfast.pools._stream_engine import StreamEngine
 
-__all__ = ("Above", "Looker", "is_entry", "permits", "place_in_line")
+__all__ = ("Above", "Looker", "is_entry", "permits")
 
 
 class Above(NamedTuple):
@@ -223,11 +223,6 @@ def _can_wait(one: object) -> bool:
     if is_asyncio(one) or is_concurrent(one):
         return not one.done()
     return isinstance(one, StreamEngine) or is_entry(one)
-
-
-def place_in_line(engine: Any) -> Any:
-    """The turn of a stream that stands in its pool's line, or has just left it; None if there is none."""
-    return getattr(engine, "_turn", None) or getattr(engine, "_posted", None)
 
 
 def _consumer(engine: StreamEngine) -> Iterator[Any]:

@@ -11,7 +11,6 @@ from holdfast._core import loops
 from holdfast._core.clock import Clock
 from holdfast._core.loops import loop_state
 from holdfast.pools._admission import Admission
-from holdfast.pools._deadlock_above import permits
 from holdfast.pools._deadlock_stacks import running_call
 from holdfast.pools._timer import patient
 
@@ -103,5 +102,7 @@ async def wait_idle_async(admission: Admission, timeout: float | None) -> bool:
 
 def permits_here(admission: Admission) -> int:
     """How many permits of that pool the running task holds."""
+    from holdfast.pools._deadlock_above import permits  # noqa: PLC0415 - asked at a pool's end
+
     task = asyncio.current_task()
     return 0 if task is None else sum(held is admission for held, _ in permits(task))
