@@ -199,26 +199,23 @@ class Admission(Queue):
                 self.counters.failed += 1
                 if entry.abandoned:
                     self._unabandon()
-            line = self._line
-            if (
-                not line
-                or self._blocked
-                or self.gate is not None
-                or self.in_flight > self.ceiling
-                or self.rivals.starved
-            ):
+            if not self.room or self._blocked or self.rivals.starved:
                 return self._give_back()
-            # The common case of a busy pool: the permit goes on, and nothing else changes.
-            then, _ = line.popitem(last=False)
-            if not then.counted:
-                self._waiting_turns -= 1
-                self._note_peak_queued()
-            if self.max_queue_bytes is not None:
-                self.queued_bytes -= then.size
-            then.state = RUNNING
-            if not line:
-                self.contended = False
-            return then
+            line = self._line
+            if line and self.in_flight <= self.ceiling:
+                # The common case of a busy pool: the permit goes on, and nothing else changes.
+                then, _ = line.popitem(last=False)
+                then.state = RUNNING
+                if not then.counted:
+                    self._waiting_turns -= 1
+                    self._note_peak_queued()
+                if not line:
+                    self.contended = False
+                return then
+            if line or self.contended or self._idle_watchers:
+                return self._give_back()
+            self.in_flight -= 1  # the common case of one that is not
+            return None
 
     def give_back(self) -> Entry | None:
         """Return a permit that was borrowed, or that came too late to its entry."""
@@ -364,15 +361,22 @@ class Admission(Queue):
             self.gate_opens_in = self.gate.take(self._clock.now())
             if self.gate_opens_in > 0.0:
                 return None
-        entry = self._take_first()
+        if self.room:
+            entry, _ = line.popitem(last=False)
+            if not entry.counted:
+                self._waiting_turns -= 1
+        else:
+            entry = self._take_first()
         entry.state = RUNNING
-        self.in_flight += 1
-        self._note_peak()
+        self.in_flight = in_flight = self.in_flight + 1
+        counters = self.counters
+        if in_flight > counters.peak_in_flight:
+            counters.peak_in_flight = in_flight
         if not entry.counted:
             self._note_peak_queued()  # a call behind it had that permit coming
         if self._blocked:
             self._accept_blocked()
-        self.contended = bool(line) and self.in_flight >= self.ceiling
+        self.contended = in_flight >= self.ceiling and bool(line)
         return entry
 
     def _give_back(self) -> Entry | None:

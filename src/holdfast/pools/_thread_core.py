@@ -134,7 +134,9 @@ class ThreadCore:
                 if crew.searcher is None and admission.in_flight < admission.ceiling:
                     worker = crew.needed()
                 self._newest = id(call)
-            sent = worker is None or crew.send(worker)
+            sent = True
+            if worker is not None:
+                sent = crew.send(worker)
             if dropped is not None:
                 admission.refuse_dropped(dropped)
         except BaseException as error:

@@ -70,11 +70,10 @@ class ThreadCrew(Hiring):
         """Run calls in this thread until the worker leaves the pool."""
         if self._initializer is not None and not self._initialize(worker):
             return
-        wake: list[Latch] = []
+        wake: list[Latch] = []  # of those who wait for the call that has just ended
         work: Any  # Work, every one; a cast would be a call for each
-        while (work := self._arrive(worker)) is not None:
-            while work is not None:
-                work = work.work(wake)
+        while (work := self._arrive(worker, wake)) is not None:
+            while (work := work.work(wake)) is not None:
                 while wake:
                     wake.pop().release()
 
@@ -94,22 +93,29 @@ class ThreadCrew(Hiring):
             return False
         return True
 
-    def _arrive(self, worker: Worker) -> Entry | None:
-        """Claim the next entry for ``worker``, waiting for one; None when it is time to leave."""
+    def _arrive(self, worker: Worker, wake: list[Latch]) -> Entry | None:
+        """Claim the next entry for ``worker``, waiting for one; None when it is time to leave.
+
+        Who waits for the call before is woken when it is known what the worker does next: who then
+        submits another call finds this worker idle, where it would wake a second one a moment before.
+        """
         while True:
             with self._lock:
-                if worker.resting:
-                    self.idle.take_out(worker)
-                if worker.latch is not worker.lock:
-                    self.idle.rise(worker)
+                self.idle.awake(worker)
                 entry, stays = None, True
                 if worker.leaving or SUPPLY.starved:
                     stays = not self._gives_way(worker)
                 if stays:
                     entry = self.admission._claim()  # noqa: SLF001 - one lock for both halves of the pool
-                successor = self._end_search(worker) if self.searcher is worker else None
+                successor = None
+                if self.searcher is worker:
+                    self.searcher = None
+                    if self.admission._line:  # noqa: SLF001 - as above
+                        successor = self._successor()
                 if entry is None:
                     stays = stays and self._settle(worker)
+            while wake:
+                wake.pop().release()
             if successor is not None:
                 self.send(successor)
             elif self.denied:
@@ -131,10 +137,8 @@ class ThreadCrew(Hiring):
         self._leave(worker)
         return True
 
-    def _end_search(self, worker: Worker) -> Worker | None:
-        """Under the lock: ``worker`` was the searcher; who is the next one, if there is more to find."""
-        if self.searcher is worker:
-            self.searcher = None
+    def _successor(self) -> Worker | None:
+        """Under the lock: a search has ended; who is the next one, if there is more to find."""
         if self.admission.has_work() and not self._gate.is_closed():
             return self._next_worker()
         return None
@@ -156,9 +160,7 @@ class ThreadCrew(Hiring):
                 if not worker.resting or self.searcher is worker:
                     return True  # it was sent; to be woken as well, now or later, does no harm
                 if len(self._workers) > self._min_workers or self._stopping:
-                    self.idle.take_out(worker)
-                    if worker.latch is not worker.lock:
-                        self.idle.rise(worker)
+                    self.idle.awake(worker)
                     self._leave(worker)
                     return False
         return True

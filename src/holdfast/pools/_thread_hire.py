@@ -97,15 +97,17 @@ class Hiring:
     # ------------------------------------------------------------ whom to send
 
     def needed(self) -> Worker | None:
-        """Under the lock: the worker to send for an entry that has just been put in line, or None."""
-        admission = self.admission
-        if (
-            self.searcher is not None
-            or admission.in_flight >= admission.ceiling
-            or self._gate.armed
-        ):
+        """Under the lock: the worker to send for an entry that has just been put in line, or None.
+
+        Asked only if nobody searches and a permit is free.
+        """
+        if self._gate.armed:
             return None
-        return self._next_worker()
+        worker = self.idle.hot
+        if worker is None:
+            return self._next_worker()
+        self.searcher = worker
+        return worker
 
     def hire(self, call: Work | None = None) -> None:
         """Send a worker to the line, if somebody in it may start and no worker is on its way.
@@ -160,7 +162,10 @@ class Hiring:
         """Without the lock: wake ``worker``, or start its thread; False if the system refuses."""
         if worker.fresh:
             return self._start(worker)
-        open_latch(worker.latch)
+        try:
+            worker.latch.release()
+        except RuntimeError:  # it was woken twice, and has not been asleep since
+            pass
         return True
 
     def _start(self, worker: Worker) -> bool:
