@@ -145,6 +145,19 @@ class Admission(Queue):
             self.contended = True
         return queued, dropped
 
+    def hand_out(self, entry: Entry) -> bool:
+        """Under the lock: a permit for ``entry`` at once, if one is free and nobody waits for it."""
+        in_flight = self.in_flight
+        if in_flight >= self.ceiling or self._line or not self.room:
+            return False
+        self.in_flight = in_flight = in_flight + 1
+        entry.state = RUNNING
+        counters = self.counters
+        counters.submitted += 1
+        if in_flight > counters.peak_in_flight:
+            counters.peak_in_flight = in_flight
+        return True
+
     def _line_up_all(self, entries: Sequence[Entry]) -> bool:
         """Under the lock: a place in the queue for each, if nothing speaks against it; else for none."""
         if self.closed or self.abandoned or self.gate is not None:

@@ -29,6 +29,12 @@ class IdleStack:
     def push(self, worker: Worker) -> None:
         """The worker is idle; the first one takes the hot seat, the next to be sent."""
         worker.resting = True
+        if worker.latch is not worker.lock:
+            if self.prompt:  # it still has the seat
+                self.hot = worker
+                return
+            worker.latch = worker.lock
+            self._seat_taken = False
         if self.prompt and not self._seat_taken:
             if self._seat is None:
                 self._seat = borrow_latch()
@@ -63,13 +69,9 @@ class IdleStack:
         """All that are idle; they stay."""
         return self._workers.copy() if self.hot is None else [*self._workers, self.hot]
 
-    def awake(self, worker: Worker) -> None:
-        """The worker is at the line, or about to leave: it is not idle, and waits on nothing."""
-        if self.hot is worker:
-            self.hot = None
-            worker.resting = False
-        elif worker.resting:
-            self.take_out(worker)
+    def stand_up(self, worker: Worker) -> None:
+        """The worker is about to leave."""
+        self.take_out(worker)
         if worker.latch is not worker.lock:
             worker.latch = worker.lock
             self._seat_taken = False

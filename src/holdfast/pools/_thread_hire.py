@@ -25,6 +25,7 @@ from holdfast._core.clock import Clock
 from holdfast._core.latch import open_latch
 from holdfast.errors import UnderPressure
 from holdfast.pools._admission import Admission
+from holdfast.pools._entry import Entry
 from holdfast.pools._gate_timer import GateTimer
 from holdfast.pools._idle import IdleStack
 from holdfast.pools._supply import SUPPLY, serve_in_turn
@@ -96,6 +97,26 @@ class Hiring:
 
     # ------------------------------------------------------------ whom to send
 
+    def hand_over(self, call: Entry) -> Worker | None:
+        """Under the lock: if ``call`` may start at once, the worker on the hot seat has it; else None.
+
+        It does not stand in line, so that its worker needs no look at the line to run it. That worker
+        is the searcher all the same, until it has gone on: a burst of calls wakes no crowd.
+        """
+        admission, idle = self.admission, self.idle
+        worker = idle.hot
+        if (
+            worker is None
+            or self.searcher is not None
+            or SUPPLY.starved
+            or not admission.hand_out(call)
+        ):
+            return None
+        self.searcher = worker
+        worker.entry = call
+        idle.hot = None
+        return worker
+
     def needed(self) -> Worker | None:
         """Under the lock: the worker to send for an entry that has just been put in line, or None.
 
@@ -103,11 +124,7 @@ class Hiring:
         """
         if self._gate.armed:
             return None
-        worker = self.idle.hot
-        if worker is None:
-            return self._next_worker()
-        self.searcher = worker
-        return worker
+        return self._next_worker()
 
     def hire(self, call: Work | None = None) -> None:
         """Send a worker to the line, if somebody in it may start and no worker is on its way.
