@@ -91,9 +91,7 @@ class LoopState:
 
     __slots__ = (
         "__weakref__",
-        "_armed",
         "_closer",
-        "_letters",
         "_lock",
         "_loop",
         "_release_fd",
@@ -101,17 +99,19 @@ class LoopState:
         "_timer_at",
         "_wake_fd",
         "_wheel",
+        "armed",
         "burst",
         "closing",
         "deferred",
         "kept",
+        "letters",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
-        self._letters: deque[Letter] = deque()
+        self.letters: deque[Letter] = deque()
         self._lock = threading.RLock()  # a loop may be closed from within its own wake-up
-        self._armed = False
+        self.armed = False
         self.deferred: list[Deferred] = []
         self.burst: Deferred | None = (
             None  # what was deferred last in this pass, for whoever adds to it
@@ -145,15 +145,24 @@ class LoopState:
 
         May be called from any thread. Costs one append, and one wake-up for a whole burst.
         """
-        self._letters.append(letter)
-        if not self._armed:
+        self.letters.append(letter)
+        if not self.armed:
             return self._post_first(letter)
         return not self.closing or self._take_back(letter)
+
+    def release(self) -> None:
+        """Wake the loop for what was put into ``letters`` directly, which is lost with the loop.
+
+        Named as a latch's method, because worker threads keep it among those they have to release.
+        """
+        with self._lock:
+            if not self.armed and self.letters:
+                self._wake()
 
     def _post_first(self, letter: Letter) -> bool:
         with self._lock:
             # Held across the wake-up, so that the descriptor can't be closed and reused under it.
-            if self._armed or self._wake():
+            if self.armed or self._wake():
                 return True
         return self._take_back(letter)
 
@@ -163,20 +172,20 @@ class LoopState:
             return False
         if self._wake_fd >= 0:
             # Set before the write, because the loop may run before the write returns.
-            self._armed = True
+            self.armed = True
             os.eventfd_write(self._wake_fd, 1)
             return True
         try:
             loop.call_soon_threadsafe(self._deliver)
         except RuntimeError:  # closed since
             return False
-        self._armed = True  # the delivery that clears it waits for our lock
+        self.armed = True  # the delivery that clears it waits for our lock
         return True
 
     def _take_back(self, letter: Letter) -> bool:
         """The loop is closed: whether the letter was delivered all the same, just before."""
         try:
-            self._letters.remove(letter)
+            self.letters.remove(letter)
         except ValueError:
             return True
         return False
@@ -188,11 +197,11 @@ class LoopState:
 
     def _deliver(self) -> None:
         if self._wake_fd >= 0:
-            self._armed = False
+            self.armed = False
         else:
             with self._lock:
-                self._armed = False
-        letters = self._letters
+                self.armed = False
+        letters = self.letters
         for _ in range(len(letters)):
             try:
                 letter = letters.popleft()
@@ -263,7 +272,7 @@ class LoopState:
         loop = self._loop()
         with self._lock:
             fd, self._wake_fd = self._wake_fd, -1
-            self._armed = False
+            self.armed = False
         if fd >= 0:
             if loop is not None and not loop.is_closed():
                 loop.remove_reader(fd)
@@ -292,9 +301,9 @@ class LoopState:
         with self._lock:
             self.closing = True
         # Letters of senders that saw the flag too late are here too, or are taken back by them.
-        while self._letters:
+        while self.letters:
             try:
-                letter = self._letters.popleft()
+                letter = self.letters.popleft()
             except IndexError:
                 break
             letter.deliver()

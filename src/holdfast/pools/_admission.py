@@ -71,18 +71,19 @@ class Admission(Queue):
         """Take a permit for one call if one is free and nobody waits for it."""
         with self.lock:
             in_flight = self.in_flight
-            if in_flight >= self.ceiling or self._line or self.gate is not None or self.closed:
+            if in_flight >= self.door or self._line:
                 return False
             self.in_flight = in_flight = in_flight + 1
             counters = self.counters
             counters.submitted += 1
-            counters.peak_in_flight = max(counters.peak_in_flight, in_flight)
+            if in_flight > counters.peak_in_flight:  # a call of max() would cost as much as all this
+                counters.peak_in_flight = in_flight
             return True
 
     def try_borrow(self) -> bool:
         """Take a permit for a stream, which counts its items by itself, in a tally."""
         with self.lock:
-            if self.in_flight >= self.ceiling or self._line or self.gate is not None or self.closed:
+            if self.in_flight >= self.door or self._line:
                 return False
             self.in_flight += 1
             self._note_peak()
@@ -145,6 +146,19 @@ class Admission(Queue):
             self.contended = True
         return queued, dropped
 
+    def hand_out(self, entry: Entry) -> bool:
+        """Under the lock: a permit for ``entry`` at once, if one is free and nobody waits for it."""
+        in_flight = self.in_flight
+        if in_flight >= self.ceiling or self._line or not self.room:
+            return False
+        self.in_flight = in_flight = in_flight + 1
+        entry.state = RUNNING
+        counters = self.counters
+        counters.submitted += 1
+        if in_flight > counters.peak_in_flight:
+            counters.peak_in_flight = in_flight
+        return True
+
     def _line_up_all(self, entries: Sequence[Entry]) -> bool:
         """Under the lock: a place in the queue for each, if nothing speaks against it; else for none."""
         if self.closed or self.abandoned or self.gate is not None:
@@ -184,7 +198,10 @@ class Admission(Queue):
                 self.counters.completed += 1
             else:
                 self.counters.failed += 1
-            return self._give_back()
+            if self._line or self._blocked or self.contended or self._idle_watchers:
+                return self._give_back()
+            self.in_flight -= 1  # the common case: nobody waits for anything
+            return None
 
     def end(self, entry: Entry, ok: bool) -> Entry | None:
         """End a running entry; returns who got its permit.
@@ -199,26 +216,23 @@ class Admission(Queue):
                 self.counters.failed += 1
                 if entry.abandoned:
                     self._unabandon()
-            line = self._line
-            if (
-                not line
-                or self._blocked
-                or self.gate is not None
-                or self.in_flight > self.ceiling
-                or self.rivals.starved
-            ):
+            if not self.room or self._blocked or self.rivals.starved:
                 return self._give_back()
-            # The common case of a busy pool: the permit goes on, and nothing else changes.
-            then, _ = line.popitem(last=False)
-            if not then.counted:
-                self._waiting_turns -= 1
-                self._note_peak_queued()
-            if self.max_queue_bytes is not None:
-                self.queued_bytes -= then.size
-            then.state = RUNNING
-            if not line:
-                self.contended = False
-            return then
+            line = self._line
+            if line and self.in_flight <= self.ceiling:
+                # The common case of a busy pool: the permit goes on, and nothing else changes.
+                then, _ = line.popitem(last=False)
+                then.state = RUNNING
+                if not then.counted:
+                    self._waiting_turns -= 1
+                    self._note_peak_queued()
+                if not line:
+                    self.contended = False
+                return then
+            if line or self.contended or self._idle_watchers:
+                return self._give_back()
+            self.in_flight -= 1  # the common case of one that is not
+            return None
 
     def give_back(self) -> Entry | None:
         """Return a permit that was borrowed, or that came too late to its entry."""
@@ -298,7 +312,7 @@ class Admission(Queue):
         """Admit nothing any more; what waits is refused, or still gets its turn."""
         with self.lock:
             self.closed = True
-            self.room = 0
+            self.room = self.door = 0
             waiting: list[Entry] = list(self._blocked)
             self._blocked.clear()
             if refuse_waiting:
@@ -364,15 +378,22 @@ class Admission(Queue):
             self.gate_opens_in = self.gate.take(self._clock.now())
             if self.gate_opens_in > 0.0:
                 return None
-        entry = self._take_first()
+        if self.room:
+            entry, _ = line.popitem(last=False)
+            if not entry.counted:
+                self._waiting_turns -= 1
+        else:
+            entry = self._take_first()
         entry.state = RUNNING
-        self.in_flight += 1
-        self._note_peak()
+        self.in_flight = in_flight = self.in_flight + 1
+        counters = self.counters
+        if in_flight > counters.peak_in_flight:
+            counters.peak_in_flight = in_flight
         if not entry.counted:
             self._note_peak_queued()  # a call behind it had that permit coming
         if self._blocked:
             self._accept_blocked()
-        self.contended = bool(line) and self.in_flight >= self.ceiling
+        self.contended = in_flight >= self.ceiling and bool(line)
         return entry
 
     def _give_back(self) -> Entry | None:
@@ -397,6 +418,7 @@ class Admission(Queue):
 
     def _set_ceiling(self) -> None:
         self.ceiling = self.limit + min(self.abandoned, self.max_abandoned)
+        self.door = self.ceiling if self.gate is None and not self.closed else 0
         plain = self.gate is None and self.max_queue_bytes is None
         if plain and not self.closed and not self.abandoned:
             self.room = self.ceiling + self.max_queue
@@ -411,7 +433,8 @@ class Admission(Queue):
         over = self.in_flight > self.ceiling
         self.contended = over or (bool(self._line) and self.in_flight >= self.ceiling)
         rest = self.abandoned + self.waiting_inside
-        if self._idle_watchers and not self._line and self.in_flight <= rest:
+        waits = self._line or self._blocked
+        if self._idle_watchers and not waits and self.in_flight <= rest:
             watchers, self._idle_watchers = self._idle_watchers, []
             return watchers
         return []

@@ -39,6 +39,7 @@ class Ledger:
         "closed",
         "contended",
         "counters",
+        "door",
         "gate",
         "gate_opens_in",
         "in_flight",

@@ -121,7 +121,10 @@ class LoopCall:
             core.finish(self, value, None, wake)
         else:
             self.value = value
-            self.mailbox.post(self)
+            mailbox = self.mailbox
+            mailbox.letters.append(self)
+            if not mailbox.armed:
+                wake.append(mailbox)
         return then
 
     def finish(

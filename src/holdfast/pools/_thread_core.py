@@ -89,8 +89,10 @@ class ThreadCore:
         worker = None
         with self._lock:
             crew.idle.prompt = True  # somebody waits: a woken worker should run at once
-            taken = admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
-            if taken:
+            if self._lone and crew.idle.hot is not None:
+                worker = crew.hand_over(calls[0])
+            taken = worker is not None or admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
+            if taken and crew.searcher is None and admission.in_flight < admission.ceiling:
                 worker = crew.needed()
         if not taken:
             for call in calls:
@@ -129,11 +131,14 @@ class ThreadCore:
             call.fn = Timed(call.fn, timings, self.now)
         try:
             with self._lock:
-                queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
-                worker = None
-                if crew.searcher is None and admission.in_flight < admission.ceiling:
-                    worker = crew.needed()
                 self._newest = id(call)
+                worker, queued, dropped = None, True, None
+                if crew.idle.hot is not None:
+                    worker = crew.hand_over(call)
+                if worker is None:
+                    queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
+                    if crew.searcher is None and admission.in_flight < admission.ceiling:
+                        worker = crew.needed()
             sent = worker is None or crew.send(worker)
             if dropped is not None:
                 admission.refuse_dropped(dropped)

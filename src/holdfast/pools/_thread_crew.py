@@ -71,11 +71,10 @@ class ThreadCrew(Hiring):
         """Run calls in this thread until the worker leaves the pool."""
         if self._initializer is not None and not self._initialize(worker):
             return
-        wake: list[Latch] = []
+        wake: list[Latch] = []  # of those who wait for the call that has just ended
         work: Any  # Work, every one; a cast would be a call for each
-        while (work := self._arrive(worker)) is not None:
-            while work is not None:
-                work = work.work(wake)
+        while (work := self._arrive(worker, wake)) is not None:
+            while (work := work.work(wake)) is not None:
                 while wake:
                     wake.pop().release()
 
@@ -95,22 +94,30 @@ class ThreadCrew(Hiring):
             return False
         return True
 
-    def _arrive(self, worker: Worker) -> Entry | None:
-        """Claim the next entry for ``worker``, waiting for one; None when it is time to leave."""
+    def _arrive(self, worker: Worker, wake: list[Latch]) -> Entry | None:
+        """Claim the next entry for ``worker``, waiting for one; None when it is time to leave.
+
+        Who waits for the call before is woken when it is known what the worker does next: who then
+        submits another call finds this worker idle, where it would wake a second one a moment before.
+        """
+        admission = self.admission
         while True:
             with self._lock:
                 if worker.resting:
                     self.idle.take_out(worker)
-                if worker.latch is not worker.lock:
-                    self.idle.rise(worker)
-                entry, stays = None, True
+                entry, successor, stays = None, None, True
                 if worker.leaving or SUPPLY.starved:
                     stays = not self._gives_way(worker)
-                if stays:
-                    entry = self.admission._claim()  # noqa: SLF001 - one lock for both halves of the pool
-                successor = self._end_search(worker) if self.searcher is worker else None
+                if stays and admission._line:  # noqa: SLF001 - one lock for both halves of the pool
+                    entry = admission._claim()  # noqa: SLF001 - as above
+                if self.searcher is worker:
+                    self.searcher = None
+                    if admission._line:  # noqa: SLF001 - as above
+                        successor = self._successor()
                 if entry is None:
                     stays = stays and self._settle(worker)
+            while wake:
+                wake.pop().release()
             if successor is not None:
                 self.send(successor)
             elif self.denied:
@@ -118,8 +125,12 @@ class ThreadCrew(Hiring):
             if entry is not None:
                 worker.served = True
                 return entry
-            if not stays or not self._wait_idle(worker):
+            # An idle worker stands in for the timer, where the system refuses its thread.
+            wait = self._stand_in if TIMER.threadless else self._acquire
+            if not stays or not (wait(worker.latch, self._idle_timeout) or self._was_sent(worker)):
                 return None
+            if worker.entry is not None:
+                return self._take_over(worker)
 
     def _gives_way(self, worker: Worker) -> bool:
         """Under the lock: whether the worker leaves for a pool in greater need, and then it has left."""
@@ -132,10 +143,8 @@ class ThreadCrew(Hiring):
         self._leave(worker)
         return True
 
-    def _end_search(self, worker: Worker) -> Worker | None:
-        """Under the lock: ``worker`` was the searcher; who is the next one, if there is more to find."""
-        if self.searcher is worker:
-            self.searcher = None
+    def _successor(self) -> Worker | None:
+        """Under the lock: a search has ended; who is the next one, if there is more to find."""
         if self.admission.has_work() and not self._gate.is_closed():
             return self._next_worker()
         return None
@@ -150,26 +159,42 @@ class ThreadCrew(Hiring):
         self.idle.push(worker)
         return True
 
-    def _wait_idle(self, worker: Worker) -> bool:
-        """Wait to be sent; False if the worker has left the pool."""
-        while not (
-            TIMER.stand_in(self.clock, worker.latch, self._idle_timeout)
-            if TIMER.threadless
-            else self._acquire(worker.latch, self._idle_timeout)
-        ):
+    def _take_over(self, worker: Worker) -> Entry:
+        """Take the call that was handed to ``worker``; there is one, and it has its permit.
+
+        Without the lock: who puts a call in line looks for a searcher after that, and here we look
+        into the line when there is none any more. One of us sees the other.
+        """
+        entry, worker.entry = worker.entry, None
+        assert entry is not None  # noqa: S101 - as said
+        worker.resting = False
+        worker.served = True
+        self.searcher = None
+        if self.admission._line:  # noqa: SLF001 - as above
+            self.hire()
+        return entry
+
+    def _was_sent(self, worker: Worker) -> bool:
+        """It has been idle for long: whether it was sent all the same; else it may have left the pool.
+
+        Whoever sent it may be about to wake it, or has been interrupted before that.
+        """
+        while True:
             with self._lock:
-                if not worker.resting or self.searcher is worker:
-                    return True  # it was sent; to be woken as well, now or later, does no harm
+                if worker.entry is not None or not worker.resting or self.searcher is worker:
+                    return True
                 if len(self._workers) > self._min_workers or self._stopping:
-                    self.idle.take_out(worker)
-                    if worker.latch is not worker.lock:
-                        self.idle.rise(worker)
                     self._leave(worker)
                     return False
-        return True
+            if self._acquire(worker.latch, self._idle_timeout):
+                return True
+
+    def _stand_in(self, latch: Latch, timeout: float | None) -> bool:
+        return TIMER.stand_in(self.clock, latch, timeout)
 
     def _leave(self, worker: Worker) -> None:
         """Under the lock: the worker leaves; its thread has a few steps to go, which a join waits for."""
+        self.idle.stand_up(worker)
         worker.reserved = len(self._workers) <= self._min_workers
         self._workers.discard(worker)
         if not self._workers:

@@ -24,6 +24,7 @@ from holdfast._core.clock import Clock
 from holdfast._core.latch import open_latch
 from holdfast.errors import UnderPressure
 from holdfast.pools._admission import Admission
+from holdfast.pools._entry import Entry
 from holdfast.pools._gate_timer import GateTimer
 from holdfast.pools._idle import IdleStack
 from holdfast.pools._supply import SUPPLY, serve_in_turn
@@ -95,14 +96,32 @@ class Hiring:
 
     # ------------------------------------------------------------ whom to send
 
-    def needed(self) -> Worker | None:
-        """Under the lock: the worker to send for an entry that has just been put in line, or None."""
-        admission = self.admission
+    def hand_over(self, call: Entry) -> Worker | None:
+        """Under the lock: if ``call`` may start at once, the worker on the hot seat has it; else None.
+
+        It does not stand in line, so that its worker needs no look at the line to run it. That worker
+        is the searcher all the same, until it has gone on: a burst of calls wakes no crowd.
+        """
+        admission, idle = self.admission, self.idle
+        worker = idle.hot
         if (
-            self.searcher is not None
-            or admission.in_flight >= admission.ceiling
-            or self._gate.armed
+            worker is None
+            or self.searcher is not None
+            or SUPPLY.starved
+            or not admission.hand_out(call)
         ):
+            return None
+        self.searcher = worker
+        worker.entry = call
+        idle.hot = None
+        return worker
+
+    def needed(self) -> Worker | None:
+        """Under the lock: the worker to send for an entry that has just been put in line, or None.
+
+        Asked only if nobody searches and a permit is free.
+        """
+        if self._gate.armed:
             return None
         return self._next_worker()
 
@@ -159,7 +178,10 @@ class Hiring:
         """Without the lock: wake ``worker``, or start its thread; False if the system refuses."""
         if worker.fresh:
             return self._start(worker)
-        open_latch(worker.latch)
+        try:
+            worker.latch.release()
+        except RuntimeError:  # it was woken twice, and has not been asleep since
+            pass
         return True
 
     def _start(self, worker: Worker) -> bool:

@@ -33,6 +33,7 @@ class Worker:
 
     __slots__ = (
         "begun",
+        "entry",
         "fresh",
         "gone",
         "latch",
@@ -58,6 +59,7 @@ class Worker:
         self.lock = closed_lock()
         self.latch = self.lock  # what it waits on: its own lock, or the pool's hot seat
         self.resting = False  # it is idle
+        self.entry: Entry | None = None  # a call that was handed to it while it was
         self.served = False  # it has had a call of this pool
         self.leaving = False  # it was asked to give up its slot
         self.reserved = False  # on leaving: its slot stays the pool's
