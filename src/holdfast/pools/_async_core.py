@@ -172,7 +172,10 @@ class AsyncCore:
 
     def leave(self, *, ok: bool) -> None:
         """Give one call's permit back, to whoever is next."""
-        then = self.admission.leave(ok=ok)
+        self.go_on(self.admission.leave(ok=ok))
+
+    def go_on(self, then: Entry | None) -> None:
+        """A call has given its permit back, and this entry has got it, or nobody."""
         if then is not None:
             self.pass_on(then)
         elif self.admission.gate is not None:

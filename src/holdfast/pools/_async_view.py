@@ -99,7 +99,8 @@ class AsyncCalls:
         core = self._core
         options = self._options
         timeout = options.timeout
-        timings = core.admission.timings
+        admission = core.admission
+        timings = admission.timings
         if timings.skip:  # most of the quick ones: no call for them
             timings.skip -= 1
             timing = None
@@ -108,7 +109,7 @@ class AsyncCalls:
         until = inherited()
         if until is not None or options.special:
             timeout = await enter(core, options, until, args, kwargs)
-        elif not core.admission.try_enter():
+        elif not admission.try_enter():
             await core.wait_for_permit(options.queue_timeout)
         if timing is not None:
             timing.start()
@@ -122,7 +123,9 @@ class AsyncCalls:
             if timing is not None:
                 timing.end()
             raise
-        core.leave(ok=True)
+        then = admission.leave(ok=True)
+        if then is not None or admission.gate is not None:
+            core.go_on(then)
         if timing is not None:
             timing.end()
         return value
