@@ -82,7 +82,7 @@ class Deferred(Protocol):
     """Something to be done once at the end of a pass of the loop, however often it was asked for."""
 
     def at_pass_end(self) -> None:
-        """Do it; called on the loop's thread, and must not raise."""
+        """Do it; called on the loop's thread, and must not raise. Again, if it was interrupted."""
         ...
 
 
@@ -225,8 +225,14 @@ class LoopState:
         """Do now what was put off to the end of this pass; on the loop's thread."""
         works, self.deferred = self.deferred, []
         self.burst = None
-        for work in works:
-            work.at_pass_end()
+        try:
+            _end_all(works)
+        except BaseException:  # an interrupt: the loop may go on, and so may these
+            self.deferred[:0] = works
+            loop = self._loop()
+            if loop is not None and not loop.is_closed():
+                loop.call_soon(self.end_pass)
+            raise
 
     # ------------------------------------------------------------ timer
 
@@ -316,6 +322,12 @@ class LoopState:
             with contextlib.suppress(StopIteration):
                 closer.aclose().__await__().send(None)
         self.close()
+
+
+def _end_all(works: list[Deferred]) -> None:
+    while works:
+        works[0].at_pass_end()  # done again, if it is interrupted
+        del works[0]
 
 
 async def _close_at_shutdown(state: "weakref.ref[LoopState]") -> AsyncGenerator[None]:

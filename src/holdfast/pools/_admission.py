@@ -17,6 +17,7 @@ Assumes: ``accepted`` of an entry does nothing but release a lock; everything el
 a pool does happens outside the lock.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -146,19 +147,6 @@ class Admission(Queue):
             self.contended = True
         return queued, dropped
 
-    def hand_out(self, entry: Entry) -> bool:
-        """Under the lock: a permit for ``entry`` at once, if one is free and nobody waits for it."""
-        in_flight = self.in_flight
-        if in_flight >= self.ceiling or self._line or not self.room:
-            return False
-        self.in_flight = in_flight = in_flight + 1
-        entry.state = RUNNING
-        counters = self.counters
-        counters.submitted += 1
-        if in_flight > counters.peak_in_flight:
-            counters.peak_in_flight = in_flight
-        return True
-
     def _line_up_all(self, entries: Sequence[Entry]) -> bool:
         """Under the lock: a place in the queue for each, if nothing speaks against it; else for none."""
         if self.closed or self.abandoned or self.gate is not None:
@@ -166,9 +154,12 @@ class Admission(Queue):
         if not self._has_room_for_all(entries):
             return False
         line = self._line
-        for entry in entries:
-            line[entry] = None
         self.counters.submitted += len(entries)
+        if type(line) is OrderedDict:
+            line.update(dict.fromkeys(entries))  # one step, which no interrupt divides
+        else:
+            for entry in entries:
+                line[entry] = None
         self._note_peak_queued()
         if self.in_flight >= self.ceiling:
             self.contended = True
@@ -363,6 +354,11 @@ class Admission(Queue):
         self.in_flight = in_flight
         self.waiting_inside = 0
         self._set_ceiling()
+
+    def has(self, entry: Entry) -> bool:
+        """Whether ``entry`` waits, in line or before it."""
+        with self.lock:
+            return entry in self._line or entry in self._blocked
 
     def has_work(self) -> bool:
         """Whether somebody in line could start now."""

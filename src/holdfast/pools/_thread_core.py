@@ -86,23 +86,34 @@ class ThreadCore:
         admission, crew = self.admission, self.crew
         self._lone = len(calls) == 1
         self._time_some(calls)
-        worker = None
-        with self._lock:
-            crew.idle.prompt = True  # somebody waits: a woken worker should run at once
-            if self._lone and crew.idle.hot is not None:
-                worker = crew.hand_over(calls[0])
-            taken = worker is not None or admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
-            if taken and crew.searcher is None and admission.in_flight < admission.ceiling:
-                worker = crew.needed()
+        try:
+            with self._lock:
+                worker = None
+                crew.idle.prompt = True  # somebody waits: a woken worker should run at once
+                if self._lone and crew.idle.hot is not None:
+                    worker = crew.hand_over(calls[0])
+                taken = worker is not None or admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
+                if taken and crew.searcher is None and admission.in_flight < admission.ceiling:
+                    worker = crew.needed()
+            sent = worker is None or crew.send(worker)
+        except BaseException:
+            crew.recover()
+            raise
         if not taken:
             for call in calls:
                 self._line_up_or_refuse(call)
             crew.hire()
-        elif worker is not None:
-            if not crew.send(worker):
-                crew.refuse_threadless(None)
-        elif crew.denied:
+        elif not sent:
+            crew.refuse_threadless(None)
+        elif worker is None and crew.denied:
             crew.plead()
+
+    def take_rest(self, calls: list[LoopCall]) -> None:
+        """Give each of ``calls`` a place that has none, after an interrupt."""
+        for call in calls:
+            if call.state == WAITING and not self.admission.has(call):
+                self._line_up_or_refuse(call)
+        self.crew.recover()
 
     def _time_some(self, calls: list[LoopCall]) -> None:
         timings = self.admission.timings

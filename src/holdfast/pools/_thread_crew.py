@@ -17,9 +17,10 @@ searcher is no longer the searcher when it has looked into the line, under the s
 """
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from holdfast._core.clock import Clock, Latch
 from holdfast._core.latch import open_latch
@@ -35,6 +36,9 @@ from holdfast.pools._worker import Worker
 __all__ = ("ThreadCrew",)
 
 log = logging.getLogger("holdfast.pools")
+
+_ONE_AT_A_TIME: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether one thread's steps are seen by the others in their order."""
 
 
 class ThreadCrew(Hiring):
@@ -170,6 +174,9 @@ class ThreadCrew(Hiring):
         worker.resting = False
         worker.served = True
         self.searcher = None
+        if not _ONE_AT_A_TIME:
+            with self._lock:  # so that what is written above is seen before what is read below
+                pass
         if self.admission._line:  # noqa: SLF001 - as above
             self.hire()
         return entry

@@ -24,7 +24,7 @@ from holdfast._core.clock import Clock
 from holdfast._core.latch import open_latch
 from holdfast.errors import UnderPressure
 from holdfast.pools._admission import Admission
-from holdfast.pools._entry import Entry
+from holdfast.pools._entry import RUNNING, Entry
 from holdfast.pools._gate_timer import GateTimer
 from holdfast.pools._idle import IdleStack
 from holdfast.pools._supply import SUPPLY, serve_in_turn
@@ -103,16 +103,20 @@ class Hiring:
         is the searcher all the same, until it has gone on: a burst of calls wakes no crowd.
         """
         admission, idle = self.admission, self.idle
-        worker = idle.hot
-        if (
-            worker is None
-            or self.searcher is not None
-            or SUPPLY.starved
-            or not admission.hand_out(call)
-        ):
+        worker, in_flight = idle.hot, admission.in_flight
+        if worker is None or self.searcher is not None or SUPPLY.starved:
             return None
-        self.searcher = worker
+        if in_flight >= admission.ceiling or admission._line or not admission.room:  # noqa: SLF001 - one lock for both halves of the pool
+            return None
+        # No call from here on: an interrupt comes before all of it, or after.
+        counters = admission.counters
+        counters.submitted += 1
+        admission.in_flight = in_flight = in_flight + 1
+        if in_flight > counters.peak_in_flight:
+            counters.peak_in_flight = in_flight
+        call.state = RUNNING
         worker.entry = call
+        self.searcher = worker
         idle.hot = None
         return worker
 

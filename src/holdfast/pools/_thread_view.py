@@ -111,15 +111,15 @@ class ThreadCalls:
         call.kwargs = kwargs
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
-        burst: Any = mailbox.burst  # a Burst; to ask would be a call for each
-        if burst is not None and burst.core is core:
-            burst.calls.append(call)
-        else:
-            core.submit_from_loop(call)
         try:
+            burst: Any = mailbox.burst  # a Burst; to ask would be a call for each
+            if burst is not None and burst.core is core:
+                burst.calls.append(call)
+            else:
+                core.submit_from_loop(call)
             await call.future
-        except asyncio.CancelledError:
-            self._core.give_up(call)
+        except BaseException:  # cancelled, or interrupted
+            core.give_up(call)
             raise
         error = call.error
         if error is not None:
@@ -128,7 +128,7 @@ class ThreadCalls:
                 raise error
             finally:
                 del error  # break the cycle with the traceback
-        return cast("R", call.value)
+        return call.value  # type: ignore[no-any-return] # a cast would be a call
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[R]:
         """Queue ``fn(*args, **kwargs)`` and return its future, which blocking code and ``await`` can wait for.
