@@ -65,7 +65,9 @@ class Ledger:
         self.queued_bytes = 0
         self.gate = gate
         self.gate_opens_in = 0.0  # seconds, where the rate has denied the last claim
-        self.room = 0  # so many may be in line or in flight, where that is all that is asked of a call
+        self.room = (
+            0  # so many may be in line or in flight, where that is all that is asked of a call
+        )
         self.in_flight = 0
         self.abandoned: int = 0
         self.closed = False
