@@ -127,7 +127,9 @@ class LoopState:
         if hasattr(os, "eventfd"):
             self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._release_fd = weakref.finalize(self, os.close, self._wake_fd)
-            self._release_fd.atexit = False  # what pools have accepted is finished at exit, through here
+            self._release_fd.atexit = (
+                False  # what pools have accepted is finished at exit, through here
+            )
             loop.add_reader(self._wake_fd, self._on_wake)
             self._closer = _close_at_shutdown(weakref.ref(self))
             with contextlib.suppress(StopIteration):

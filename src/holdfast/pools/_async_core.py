@@ -10,6 +10,7 @@ from holdfast.errors import QueueTimeout, Rejected
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock_notes import Level, note
 from holdfast.pools._entry import WAITING, Entry
+from holdfast.pools._stats import PoolStats
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 
@@ -134,6 +135,10 @@ class AsyncCore:
         self.clock = clock
         self._gate_armed = False
         self.fresh: Level | None = None  # where the last coroutine that waits was noted
+
+    def stats(self) -> PoolStats:
+        """Return one consistent reading."""
+        return self.admission.stats()
 
     async def wait_for_permit(self, queue_timeout: float | None) -> None:
         """Stand in line; returns with a permit, or raises without one."""

@@ -80,6 +80,15 @@ class AsyncCall(CallFuture[Any]):
         if not self.began and self.done() and isinstance(error := self.exception(), Rejected):
             raise error
 
+    def line_up_if_free(self, core: AsyncCore) -> bool:
+        """Take a permit of another core, if one is free that nobody waits for; else nothing is changed."""
+        own, self._core = self._core, core
+        if core.admission.line_up_if_free(self):
+            core.pump()
+            return True
+        self._core = own
+        return False
+
     def _watch(self, queue_timeout: float) -> None:
         try:
             self._due = TIMER.watch(self, queue_timeout)

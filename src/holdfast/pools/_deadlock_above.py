@@ -52,7 +52,13 @@ class Above(NamedTuple):
 
 _WAITING: Final = frozenset(("AsyncCore.wait_for_permit", "stand_in_line", "enter"))
 _HOLDING: Final = frozenset(
-    ("AsyncCalls.run", "AsyncCall._run", "DeadlineAsyncCall._run", "AsyncWorker.work")
+    (
+        "AsyncCalls.run",
+        "ReservedAsyncCalls.run",
+        "AsyncCall._run",
+        "DeadlineAsyncCall._run",
+        "AsyncWorker.work",
+    )
 )
 
 _kinds: dict[int, tuple[CodeType, str]] = {}
@@ -101,10 +107,11 @@ def _may_hold(task: "asyncio.Task[Any]") -> bool:
 
 def _admission(frame: FrameType) -> Admission | None:
     """The pool whose permit is held in ``frame``; None if it has been passed on."""
-    owner = frame.f_locals["self"]
+    owner, core = frame.f_locals["self"], frame.f_locals.get("core")
     if frame.f_code.co_qualname == "AsyncWorker.work":
         return owner.engine.admission if owner.has_permit else None
-    admission: Admission = owner._core.admission  # noqa: SLF001 - a view or a call of ours
+    # A view whose calls go on one permit or another says which; else it is its own.
+    admission: Admission = (core or owner._core).admission  # noqa: SLF001 - a view or a call of ours
     return admission
 
 
