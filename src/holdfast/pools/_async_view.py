@@ -18,6 +18,7 @@ from holdfast.pools._deadline_run import run_within
 from holdfast.pools._options import UNSET, Options, Ranked, Unset
 from holdfast.pools._ranked_stream import RankedAsyncStream
 from holdfast.pools._ranked_wait import enter
+from holdfast.pools._reserve import kept_or_raise, with_reserve
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._stream_engine import StreamOptions
 from holdfast.pools.deadline import inherited
@@ -32,6 +33,9 @@ T = TypeVar("T")
 
 class _Owner(Protocol):
     """What a view asks of its pool."""
+
+    _core: AsyncCore
+    _reserve: AsyncCore | None
 
     def _bridge_loop(self) -> asyncio.AbstractEventLoop: ...
 
@@ -58,6 +62,7 @@ class AsyncCalls:
         queue_timeout: float | Unset | None = UNSET,
         key: Hashable | Unset = UNSET,
         priority: float | Unset = UNSET,
+        reserved: bool | Unset = UNSET,
     ) -> "AsyncCalls":
         """Return a light view of this pool whose calls and streams have other options.
 
@@ -67,14 +72,26 @@ class AsyncCalls:
             key: Whom they belong to, anything hashable; in a pool with ``order=Fair()`` only.
             priority: How urgent they are, lower is more, 0 is usual; in a pool with
                 ``order=Priority()`` only.
+            reserved: Whether they are clean-up work: on any permit that is free, and else on one of
+                those that a pool with ``reserved`` keeps. They wait for no rate and in no order.
 
         Raises:
-            ValueError: ``key`` or ``priority`` would mean nothing to this pool, or is none.
+            ValueError: ``key``, ``priority`` or ``reserved`` would mean nothing to this pool, or is none.
         """
-        view = AsyncCalls()
-        view._core = self._core
+        view = self._view(reserved)
         view._options = self._options.with_(timeout, queue_timeout, key, priority)
         view._owner = self._pool
+        return view
+
+    def _view(self, reserved: bool | Unset) -> "AsyncCalls":
+        pool = self._pool
+        core, kept = pool._core, pool._reserve  # noqa: SLF001 - its own view
+        view = AsyncCalls()
+        if reserved is True or (reserved is UNSET and self._core is kept):
+            from holdfast.pools._reserve_async import ReservedAsyncCalls  # noqa: PLC0415 - few have one
+
+            view, core = ReservedAsyncCalls(), kept_or_raise(kept, core.admission.name)
+        view._core = core
         return view
 
     async def run(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -99,7 +116,8 @@ class AsyncCalls:
         core = self._core
         options = self._options
         timeout = options.timeout
-        timings = core.admission.timings
+        admission = core.admission
+        timings = admission.timings
         if timings.skip:  # most of the quick ones: no call for them
             timings.skip -= 1
             timing = None
@@ -108,9 +126,8 @@ class AsyncCalls:
         until = inherited()
         if until is not None or options.special:
             timeout = await enter(core, options, until, args, kwargs)
-        elif not core.admission.try_enter():
+        elif not admission.try_enter():
             await core.wait_for_permit(options.queue_timeout)
-        ok = False
         if timing is not None:
             timing.start()
         try:
@@ -118,11 +135,16 @@ class AsyncCalls:
                 value = await fn(*args, **kwargs)
             else:
                 value = await run_within(core, timeout, fn, args, kwargs)
-            ok = True
-        finally:
-            core.leave(ok=ok)
+        except BaseException as error:
+            core.safely(error, core.fail)
             if timing is not None:
                 timing.end()
+            raise
+        then = admission.leave(ok=True)
+        if then is not None or admission.gate is not None:
+            core.go_on(then)
+        if timing is not None:
+            timing.end()
         return value
 
     def submit(
@@ -339,4 +361,4 @@ class AsyncCalls:
 
     def stats(self) -> PoolStats:
         """Return one consistent reading of the pool."""
-        return self._core.admission.stats()
+        return with_reserve(self._core, self._pool._reserve)  # noqa: SLF001 - its own view

@@ -47,6 +47,8 @@ class PoolWaits(Waits):
         if timeout is not None:
             return current().acquire(latch, timeout)
         loop = _get_running_loop()
+        if loop is None and not on_worker_thread():
+            return current().acquire(latch, None)  # nobody's permit waits here
         if loop is not None and getattr(future, "_loop", None) is loop and not future.done():
             _refuse_on_own_loop(future)
         return park(current(), future, latch, None)

@@ -15,6 +15,7 @@ from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCall, inherit
 from holdfast.pools._options import UNSET, Options, Ranked, Unset
 from holdfast.pools._ranked_stream import RankedThreadStream
+from holdfast.pools._reserve import kept_or_raise, with_reserve
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._stream_engine import StreamOptions
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall
@@ -35,6 +36,9 @@ PLAIN: Final = Options()
 
 class _Owner(Protocol):
     """What a view asks of its pool."""
+
+    _core: ThreadCore
+    _reserve: ThreadCore | None
 
     @property
     def name(self) -> str: ...
@@ -62,6 +66,7 @@ class ThreadCalls:
         queue_timeout: float | Unset | None = UNSET,
         key: Hashable | Unset = UNSET,
         priority: float | Unset = UNSET,
+        reserved: bool | Unset = UNSET,
     ) -> "ThreadCalls":
         """Return a light view of this pool whose calls and streams have other options.
 
@@ -71,14 +76,24 @@ class ThreadCalls:
             key: Whom they belong to, anything hashable; in a pool with ``order=Fair()`` only.
             priority: How urgent they are, lower is more, 0 is usual; in a pool with
                 ``order=Priority()`` only.
+            reserved: Whether they are clean-up work: on any permit that is free, and else on one of
+                those that a pool with ``reserved`` keeps. They wait for no rate and in no order.
 
         Raises:
-            ValueError: ``key`` or ``priority`` would mean nothing to this pool, or is none.
+            ValueError: ``key``, ``priority`` or ``reserved`` would mean nothing to this pool, or is none.
         """
-        view = ThreadCalls()
-        view._core = self._core
+        view = self._view(reserved)
         view._options = self._options.with_(timeout, queue_timeout, key, priority)
         view._owner = self._pool
+        return view
+
+    def _view(self, reserved: bool | Unset) -> "ThreadCalls":
+        pool = self._pool
+        core, kept = pool._core, pool._reserve  # noqa: SLF001 - its own view
+        view = ThreadCalls()
+        if reserved is True or (reserved is UNSET and self._core is kept):
+            core = kept_or_raise(kept, core.admission.name)
+        view._core = core
         return view
 
     async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -101,17 +116,25 @@ class ThreadCalls:
         """
         loop = asyncio.get_running_loop()
         until = inherited()
-        make = LoopCall if until is None else DeadlineLoopCall
-        call = make(
-            self._core, loop_state(loop), loop.create_future(), copy_context(), fn, args, kwargs
-        )
+        call = LoopCall() if until is None else DeadlineLoopCall()
+        call.core = core = self._core
+        call.mailbox = mailbox = loop_state(loop)
+        call.future = loop.create_future()
+        call.context = copy_context()
+        call.fn = fn
+        call.args = args
+        call.kwargs = kwargs
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
-        self._core.submit_from_loop(call)
         try:
+            burst: Any = mailbox.burst  # a Burst; to ask would be a call for each
+            if burst is not None and burst.core is core:
+                burst.calls.append(call)
+            else:
+                core.submit_from_loop(call)
             await call.future
-        except asyncio.CancelledError:
-            self._core.give_up(call)
+        except BaseException:  # cancelled, or interrupted
+            core.give_up(call)
             raise
         error = call.error
         if error is not None:
@@ -120,7 +143,7 @@ class ThreadCalls:
                 raise error
             finally:
                 del error  # break the cycle with the traceback
-        return cast("R", call.value)
+        return call.value  # type: ignore[no-any-return] # a cast would be a call
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[R]:
         """Queue ``fn(*args, **kwargs)`` and return its future, which blocking code and ``await`` can wait for.
@@ -136,17 +159,21 @@ class ThreadCalls:
             UnderPressure: Before start: the system refused the pool its first thread.
         """
         until = inherited()
-        make = SubmittedCall if until is None else DeadlineSubmittedCall
-        call = make(self._core, copy_context(), fn, args, kwargs)
+        call = SubmittedCall() if until is None else DeadlineSubmittedCall()
+        call.core = core = self._core
+        call.context = copy_context()
+        call.fn = fn
+        call.args = args
+        call.kwargs = kwargs
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
         loop = _get_running_loop()
-        may_block = loop is None
         if loop is not None:
             loop_state(loop)  # from now on its close can be told from the pool's own
-        if not may_block:
             end_pass_here()  # the calls that came before this one
-        self._core.submit_blocking(call, may_block=may_block)
+            core.submit(call, may_block=False)
+        elif not core.submit(call, may_block=True):
+            core.wait_for_place(call)
         return call
 
     def _apply_options(self, call: LoopCall | SubmittedCall, until: float | None) -> None:
@@ -341,4 +368,4 @@ class ThreadCalls:
 
     def stats(self) -> PoolStats:
         """Return one consistent reading of the pool."""
-        return self._core.stats()
+        return with_reserve(self._core, self._pool._reserve)  # noqa: SLF001 - its own view
