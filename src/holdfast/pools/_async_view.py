@@ -126,6 +126,8 @@ class AsyncCalls:
         until = inherited()
         if until is not None or options.special:
             timeout = await enter(core, options, until, args, kwargs)
+            if options.meter is not None:
+                fn = options.meter.around(fn, timeout)
         elif not admission.try_enter():
             await core.wait_for_permit(options.queue_timeout)
         if timing is not None:
@@ -181,6 +183,8 @@ class AsyncCalls:
     ) -> AsyncCall:
         options = self._options
         size = options.size_of(args, kwargs) if options.special else 0
+        if options.meter is not None:
+            fn = options.meter.around(fn, options.timeout)
         bounds = {"timeout": options.timeout, "queue_timeout": options.queue_timeout}
         until = inherited()
         call = (
@@ -288,6 +292,11 @@ class AsyncCalls:
         on_end: Callable[[], None] | None,
     ) -> Stream[Any]:
         check.callable_("fn", fn)
+        meter = self._options.meter
+        if meter is not None:
+            fn = meter.around(fn, self._options.timeout)
+            # The limit moves and the window of a stream does not: it is that of the most there may be.
+            limit = meter.ceiling if limit is None else limit
         options = StreamOptions(
             limit=limit,
             buffer=buffer,

@@ -35,6 +35,7 @@ class Ledger:
         "_tallies",
         "_waiting_turns",
         "abandoned",
+        "cap",
         "ceiling",
         "closed",
         "contended",
@@ -60,6 +61,7 @@ class Ledger:
         self.name = name
         self.limit = limit
         self.ceiling = limit  # the limit and the replacements for abandoned calls
+        self.cap: int | None = None  # what whoever governs the pool allows, while there is pressure
         self.max_queue = max_queue
         self.max_queue_bytes: int | None = None  # of what is queued, where calls have a size
         self.queued_bytes = 0
@@ -121,6 +123,7 @@ class Ledger:
         return PoolStats(
             name=self.name,
             limit=self.limit,
+            cap=self.cap,
             max_queue=self.max_queue,
             in_flight=self.in_flight,
             max_queue_bytes=self.max_queue_bytes,

@@ -3,10 +3,13 @@
 import operator
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from holdfast._core import check
 from holdfast.pools.order import Order
+
+if TYPE_CHECKING:
+    from holdfast.pools._meter import Meter
 
 __all__ = ("UNSET", "Options", "Ranked", "Sizeof", "Unset", "pool_options")
 
@@ -41,9 +44,10 @@ class Options:
         queue_timeout: Longest wait for a permit in seconds; None is no bound.
         order: The pool's order; None is first come first served.
         rank: What a call says of itself to that order: its key, or its priority.
+        meter: What measures calls, where the limit of the pool follows how they go.
         sizeof: Tells the bytes of a call from its arguments, where the pool's queue is bounded in
             bytes.
-        special: Whether a call has a rank or a size, which few have.
+        special: Whether a call has a rank, a size or a meter, which few have.
     """
 
     timeout: float | None = None
@@ -51,12 +55,14 @@ class Options:
     order: Order | None = None
     sizeof: Sizeof | None = None
     rank: Any = None
+    meter: "Meter | None" = None
     special: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         check.seconds("timeout", self.timeout)
         check.seconds("queue_timeout", self.queue_timeout, zero=True)
-        object.__setattr__(self, "special", self.rank is not None or self.sizeof is not None)
+        special = self.rank is not None or self.sizeof is not None or self.meter is not None
+        object.__setattr__(self, "special", special)
 
     def with_(
         self,
@@ -81,6 +87,7 @@ class Options:
             self.order,
             self.sizeof,
             rank,
+            self.meter,
         )
 
     def size_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:

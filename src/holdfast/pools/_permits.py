@@ -21,6 +21,7 @@ class Permits(Queue):
         "_idle_watchers",
         "max_abandoned",
         "overflow",
+        "own_limit",
         "rivals",
         "waiting_inside",
         "why_closed",
@@ -40,6 +41,7 @@ class Permits(Queue):
         line: Line | None = None,
     ) -> None:
         super().__init__(name, limit, max_queue, max_queue_bytes, line, gate=gate, clock=clock)
+        self.own_limit = limit  # as the pool was told; less may be allowed for now
         self.overflow: Overflow = overflow
         self.rivals: Rivals = NOBODY
         self.max_abandoned = max_abandoned
@@ -93,6 +95,13 @@ class Permits(Queue):
         self.abandoned -= 1
         self.counters.late += 1
         self._set_ceiling()
+
+    def _limit_anew(self) -> None:
+        own, cap = self.own_limit, self.cap
+        self.limit = own if cap is None or cap > own else cap
+        self._set_ceiling()
+        self._note_peak_queued()  # who had a permit coming may be queued now
+        self._recount()
 
     def _set_ceiling(self) -> None:
         self.ceiling = self.limit + min(self.abandoned, self.max_abandoned)

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, cast
 
 from holdfast._core.clock import Clock
-from holdfast.errors import QueueFull, Rejected
+from holdfast.errors import QueueFull, Rejected, UnderPressure
 from holdfast.limits import RateGate
 from holdfast.pools._entry import ENDED, Entry, Line
 from holdfast.pools._ledger import Ledger
@@ -190,6 +190,12 @@ class Queue(Ledger):
     # ------------------------------------------------------------ refusals
 
     def _refusal_when_full(self, entry: Entry) -> Rejected:
+        if self.cap is not None and self.limit == self.cap:
+            return self._refusal(
+                UnderPressure,
+                f"the process is short of something, so only {self.cap} may be in flight for now, and "
+                f"{self.queued()} of {self.max_queue} are queued; try again in some seconds, or send less",
+            )
         bound = self.max_queue_bytes
         if bound is not None and self.queued() < self.max_queue:
             return self._refusal(

@@ -6,9 +6,10 @@ import itertools
 import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self, cast
 
 from holdfast._core import check, clock
 from holdfast.limits import Rate
@@ -25,6 +26,10 @@ from holdfast.pools._reserve import reserve_of, share
 from holdfast.pools._threads import finalize
 from holdfast.pools.order import Order
 
+if TYPE_CHECKING:
+    from holdfast.limits.adaptive import Adaptive, LimitChange
+    from holdfast.pools._meter import Meter
+
 __all__ = ("AsyncPool",)
 
 _names = itertools.count(1)
@@ -39,7 +44,9 @@ class AsyncPool(AsyncCalls):
     refused.
 
     Args:
-        max_concurrency: Most calls in flight, at least 1.
+        max_concurrency: Most calls in flight, at least 1. With ``limit``: the most that it may become,
+            by default its own ``max_limit``.
+        limit: A limit that follows how the calls go: :class:`~holdfast.limits.adaptive.Adaptive`.
         name: For logs and statistics.
         max_queue: Most calls that wait for a permit; 0 is none.
         max_queue_bytes: Most bytes of calls that wait, at least 1; None is no bound in bytes. A call
@@ -68,8 +75,9 @@ class AsyncPool(AsyncCalls):
 
     def __init__(
         self,
-        max_concurrency: int,
+        max_concurrency: int | None = None,
         *,
+        limit: "Adaptive | None" = None,
         name: str | None = None,
         max_queue: int = 1000,
         overflow: Overflow = "wait",
@@ -81,6 +89,11 @@ class AsyncPool(AsyncCalls):
         sizeof: Sizeof | None = None,
         reserved: int = 0,
     ) -> None:
+        if max_concurrency is None:
+            if limit is None:
+                msg = "an AsyncPool needs max_concurrency, or limit=Adaptive(...) to find it"
+                raise TypeError(msg)
+            max_concurrency = _adaptive(limit).max_limit
         check.choice("overflow", overflow, ("wait", "reject", "drop_oldest"))
         self._options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
         now = clock.current()
@@ -100,6 +113,8 @@ class AsyncPool(AsyncCalls):
             line=order.line(now) if order is not None else None,
         )
         self._core = AsyncCore(admission, clock=now)
+        if limit is not None:
+            self._options = replace(self._options, meter=self._meter(_adaptive(limit)))
         self._reserve = (
             AsyncCore(reserve_of(admission, reserved, now), clock=now) if reserved else None
         )
@@ -124,12 +139,39 @@ class AsyncPool(AsyncCalls):
         """Set the limit now: as many as now fit start, nobody is stopped, nobody blocks.
 
         Args:
-            max_concurrency: Most calls in flight from now on, at least 1 more than are reserved.
+            max_concurrency: Most calls in flight from now on, at least 1 more than are reserved. With an
+                adaptive limit, the most that it may become.
         """
         limit = check.count("max_concurrency", max_concurrency, least=1)
-        kept = 0 if self._reserve is None else self._reserve.admission.limit
-        self._core.admission.resize(share(limit, kept, "max_concurrency"))
+        kept = 0 if self._reserve is None else self._reserve.admission.own_limit
+        limit = share(limit, kept, "max_concurrency")
+        if self._options.meter is not None:
+            self._options.meter.bound(limit)
+            return
+        self._core.admission.resize(limit)
         self._core.pump()
+
+    def limit_changes(self) -> "tuple[LimitChange, ...]":
+        """Return the last 256 changes of an adaptive limit, the oldest first, each with what it was made for."""
+        return () if self._options.meter is None else self._options.meter.changes()
+
+    def restrict(self, cap: int | None) -> None:
+        """Allow fewer in flight for now, whatever the limit is; the limit comes back when that is lifted.
+
+        For whoever governs several pools under pressure. Permits that are kept for clean-up stay.
+
+        Args:
+            cap: Most calls in flight until further notice, 0 to start nothing; None lifts it.
+        """
+        self._core.admission.restrict(None if cap is None else check.count("cap", cap))
+        self._core.pump()
+
+    def _meter(self, limit: "Adaptive") -> "Meter":
+        from holdfast.pools._meter import Meter  # noqa: PLC0415 - few pools have one
+
+        meter = Meter(limit, self._core.admission, self._core.pump, self._core.clock)
+        meter.bound(min(self._core.admission.own_limit, limit.max_limit))
+        return meter
 
     def _bridge_loop(self) -> asyncio.AbstractEventLoop:
         """The loop for calls from blocking code, which this pool keeps until it closes."""
@@ -247,6 +289,13 @@ class AsyncPool(AsyncCalls):
         bridge = getattr(self, "_bridge", None)
         if bridge is not None:
             finalize(bridge.give_back, Bridge.lock)
+
+
+def _adaptive(limit: object) -> "Adaptive":
+    from holdfast.limits.adaptive import Adaptive  # noqa: PLC0415 - few pools have one
+
+    check.kind("limit", limit, Adaptive, "one such as Adaptive(max_limit=50)")
+    return cast("Adaptive", limit)
 
 
 def _at_exit() -> None:

@@ -155,7 +155,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
 
     @property
     def _max_workers(self) -> int:  # type: ignore[override] # the standard class's, for those who look
-        return sum(core.admission.limit for core in self._cores())
+        return sum(core.admission.own_limit for core in self._cores())
 
     @property
     def _threads(self) -> set[threading.Thread]:  # type: ignore[override] # likewise
@@ -198,8 +198,19 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             max_workers: Most calls in flight from now on, at least 1 more than are reserved.
         """
         limit = check.count("max_workers", max_workers, least=1)
-        kept = 0 if self._reserve is None else self._reserve.admission.limit
+        kept = 0 if self._reserve is None else self._reserve.admission.own_limit
         self._core.admission.resize(share(limit, kept, "max_workers"))
+        self._core.crew.hire()
+
+    def restrict(self, cap: int | None) -> None:
+        """Allow fewer in flight for now, whatever the limit is; the limit comes back when that is lifted.
+
+        For whoever governs several pools under pressure. Permits that are kept for clean-up stay.
+
+        Args:
+            cap: Most calls in flight until further notice, 0 to start nothing; None lifts it.
+        """
+        self._core.admission.restrict(None if cap is None else check.count("cap", cap))
         self._core.crew.hire()
 
     def _cores(self) -> list[ThreadCore]:

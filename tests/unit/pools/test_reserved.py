@@ -194,7 +194,12 @@ def test_a_kept_worker_is_for_clean_up_alone():
         assert clean.submit(threading.current_thread).result(20).name == "holdfast:db/reserved-0"
         assert asyncio.run(asyncio.wait_for(clean.run(pow, 2, 3), 20)) == 8
         stats = pool.stats()
-        assert (stats.limit, stats.in_flight, stats.queued, stats.reserved.completed) == (2, 2, 1, 2)
+        assert (stats.limit, stats.in_flight, stats.queued, stats.reserved.completed) == (
+            2,
+            2,
+            1,
+            2,
+        )
         with pytest.raises(QueueFull):
             pool.submit(int)
         release.set()
