@@ -117,9 +117,8 @@ class FlightCalls:
 
         What most callers of a storm find at the first look, they find here; the rest is the core's.
         """
-        future: Future[bool] = (
-            Future()
-        )  # of the running loop, found in C: half the cost of asking first
+        # Of the running loop, which is found in C, at half the cost of asking for it first.
+        future: Future[bool] = Future()
         core = self._core
         lock = core.lock
         lock.acquire()  # not `with`, which takes twice as long
