@@ -109,12 +109,12 @@ def test_a_worker_that_joins_a_run_which_needs_a_worker_is_told():
 
 
 def test_waits_that_end_are_left_alone():
-    """With a permit for each, runs inside of pools go through, however long they stand."""
+    """With a permit left for the work, runs inside of pools go through, however long they stand."""
 
     async def main():
         flight = SingleFlight()
         release = asyncio.Event()
-        async with holdfast.AsyncPool(2) as pool:
+        async with holdfast.AsyncPool(4) as pool:
 
             async def slow():
                 await release.wait()
