@@ -192,8 +192,8 @@ class FlightCore(FlightTable):
         self._give_up(run, group.size)
         self._drop(run, group)
 
-    def stand_up(self, run: Run, waiter: ThreadWaiter) -> None:
-        """Under the lock: a thread does not wait for the run any more."""
+    def stand_up(self, run: Run, waiter: Waiters) -> None:
+        """Under the lock: a thread, or the holder of a future, does not wait for the run any more."""
         del run.groups[waiter]
         self._give_up(run, 1)
 

@@ -83,7 +83,7 @@ class Run:
         groups: Who is to be woken.
         latest: The group that was joined last, which the next caller mostly joins too.
         filling: Groups that are still being filled, by loop and timeout.
-        leader: The future of the caller whose call it is, who gets an error as it was raised.
+        leader: The future of the caller whose call it is, who gets an error as it was raised; or None.
         led_in: The group of that future.
         term: Counts the leaders; what an earlier one says at its end is not heard any more.
         work: What can be stopped when nobody waits any more; None for work in a caller's own thread.
@@ -126,7 +126,7 @@ class Run:
         self.led_in: Any = None
         self.latest: Any = None
         self.filling: dict[tuple[asyncio.AbstractEventLoop, float | None], Any] = {}
-        self.leader: asyncio.Future[bool] | None = None
+        self.leader: object = None
         self.term = 0
         self.work: Work | None = None
         self.watch: tuple[Timed, float] | None = None

@@ -17,7 +17,7 @@ from holdfast.flow._flight_run import OPEN, Call, Run, Work
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 
-__all__ = ("Host", "start_task")
+__all__ = ("Host", "note_unheard", "start_task")
 
 log = logging.getLogger("holdfast.flow")
 
@@ -137,16 +137,21 @@ async def _drive(
         if not isinstance(error, Exception):
             raise
         if not heard:
-            log.warning(
-                "flight %r: the run for %s failed after everyone who waited for it had left",
-                host.name,
-                shown(run.key),
-                exc_info=error,
-            )
+            note_unheard(host, run, error)
     else:
         host.end(run, term, value, None)
     finally:
         del host, run, fn, args, kwargs  # the traceback of an error keeps this frame
+
+
+def note_unheard(host: Host, run: Run, error: Exception) -> None:
+    """Log an error that has nobody left to be raised to."""
+    log.warning(
+        "flight %r: the run for %s failed after everyone who waited for it had left",
+        host.name,
+        shown(run.key),
+        exc_info=error,
+    )
 
 
 def _awaitable(fn: Callable[..., Any], made: Any) -> Awaitable[Any]:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 from holdfast.errors import Aborted, Failed, Rejected, ResultLost
@@ -79,6 +80,39 @@ class IdempotentCore:
             raise
         self._note(key, claim, value, None)
         return value
+
+    async def once_in(
+        self,
+        key: str,
+        run: Callable[..., Awaitable[Any]],
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        blocking: bool,  # noqa: FBT001 - passed on through the flight, by place
+    ) -> Any:
+        """The same inside of a pool: a recorded outcome takes no permit, and a start is noted under one."""
+        known = await self._ask(self._store.get, key)
+        if known is not None and not (self._repeat and known.state == "started"):
+            return _answer(known)
+        return await run(self.bound(key, fn, blocking=blocking), *args, **kwargs)
+
+    def bound(self, key: str, fn: Callable[..., Any], *, blocking: bool) -> Callable[..., Any]:
+        """Return the function with the store around it; of its own name and kind."""
+        return self._bound_blocking(key, fn) if blocking else self._bound(key, fn)
+
+    def _bound(self, key: str, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @wraps(fn)
+        async def once(*args: Any, **kwargs: Any) -> Any:
+            return await self.once(key, fn, args, kwargs)
+
+        return once
+
+    def _bound_blocking(self, key: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(fn)
+        def once(*args: Any, **kwargs: Any) -> Any:
+            return self.once_blocking(key, fn, args, kwargs)
+
+        return once
 
     def _note(self, key: str, claim: Claim, value: Any, error: BaseException | None) -> None:
         """Tell the store how it ended. Never raises: the caller has an outcome, whatever the store does."""

@@ -228,6 +228,8 @@ class Look:
 def _of_future(node: Any) -> list[Any] | None:
     if is_asyncio(node) and not node.done():
         return awaited(node)
+    if hasattr(type(node), "awaited"):  # a future of somebody's run
+        return None if node.done() else node.awaited() or None
     if is_concurrent(node) and not node.done() and (task := chained_task(node)) is not None:
         return [task]
     return None
