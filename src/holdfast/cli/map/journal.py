@@ -61,6 +61,7 @@ class Journal:
         self._core = core
         self._job = job
         self._name = name
+        self._broken: JournalError | None = None
 
     def wrap(self, run: Run, *, is_async: bool) -> Run:
         """Return ``run`` with a note before and after; it returns ``Found`` where it need not run."""
@@ -70,15 +71,14 @@ class Journal:
         core = self._core
 
         async def noted(item: Item) -> Any:
-            key = self._key(item)
-            if item.bad is None and item.claim is None:
+            if self._is_new(item):
                 try:
-                    claim = await core.begin(key)
+                    # Once it is broken nobody waits for it any more.
+                    found: Found | JournalError | None = self._broken or self._begun(item, await core.begin(self._key(item)))
                 except (sqlite3.Error, QueueFull) as error:
-                    return self._cannot(error)
-                if isinstance(claim, Record):
-                    return Found(claim)
-                item.claim = claim
+                    found = self._broken = self._cannot(error)
+                if found is not None:
+                    return found
             try:
                 value = await run(item)
             except Exception as error:
@@ -93,15 +93,14 @@ class Journal:
         core = self._core
 
         def noted(item: Item) -> Any:
-            key = self._key(item)
-            if item.bad is None and item.claim is None:
+            if self._is_new(item):
                 try:
-                    claim = core.take(key)
+                    # Once it is broken nobody waits for it any more.
+                    found: Found | JournalError | None = self._broken or self._begun(item, core.take(self._key(item)))
                 except (sqlite3.Error, QueueFull) as error:
-                    return self._cannot(error)
-                if isinstance(claim, Record):
-                    return Found(claim)
-                item.claim = claim
+                    found = self._broken = self._cannot(error)
+                if found is not None:
+                    return found
             try:
                 value = run(item)
             except Exception as error:
@@ -111,6 +110,16 @@ class Journal:
             return value
 
         return noted
+
+    def _is_new(self, item: Item) -> bool:
+        """Whether its start is to be noted: not for a further attempt, nor for what is never run."""
+        return item.bad is None and item.claim is None
+
+    def _begun(self, item: Item, claim: Claim | Record) -> "Found | None":
+        if isinstance(claim, Record):
+            return Found(claim)
+        item.claim = claim
+        return None
 
     def _key(self, item: Item) -> str:
         return f"{self._job} {item.key}"
