@@ -64,4 +64,6 @@ def test_killed_again_and_again_nothing_runs_twice(job, function):
 
     assert code == 0, said
     assert sorted(line["value"]["n"] for line in job.lines) == list(range(ITEMS))
-    assert {item for item, count in calls(job).items() if count > 1} == set(told)
+    twice = {item for item, count in calls(job).items() if count > 1}
+    assert twice <= set(told)  # and not those that were cut short before their first call
+    assert len(calls(job)) == ITEMS
