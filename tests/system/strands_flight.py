@@ -158,4 +158,3 @@ def agent_with(model, *functions, flight=None, **options):
         flight = SingleFlight(scope="object", name="agent", timeout=30)
     agent._concurrency = FlightController(agent._concurrency.mode, flight)
     return agent
-

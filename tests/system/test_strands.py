@@ -16,14 +16,15 @@ import pytest
 pytest.importorskip("strands", reason="strands-agents is not installed")
 
 from strands.types.exceptions import ConcurrencyException, IdempotencyAbortedError
+from tests.system.strands_flight import ScriptedModel, agent_with, text_reply, tool_call
 
 from holdfast.errors import CallTimeout, WouldDeadlock
 from holdfast.flow.single_flight import SingleFlight
-from tests.system.strands_flight import ScriptedModel, agent_with, text_reply, tool_call
 
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 PATIENCE = 30.0
+T = "t"
 
 
 class ModelDownError(Exception):
@@ -48,7 +49,7 @@ async def until(condition):
         await asyncio.sleep(0.001)
 
 
-async def storm(agent, n, token="t"):
+async def storm(agent, n, token=T):
     """Begin a primary and ``n`` duplicates of it; all wait when this returns."""
     calls = [asyncio.ensure_future(agent.invoke_async("why?", idempotency_token=token))]
     await until(agent.model.called.is_set)
@@ -88,7 +89,7 @@ def test_a_duplicate_yields_the_result_and_calls_its_handler_once():
         async def duplicate():
             stream = agent.stream_async(
                 "why?",
-                idempotency_token="t",
+                idempotency_token=T,
                 callback_handler=lambda **event: seen.append(event),
             )
             return [event async for event in stream]
@@ -151,11 +152,11 @@ def test_a_token_that_meets_a_request_without_one_is_refused_and_free_again():
         plain = asyncio.ensure_future(agent.invoke_async("why?"))
         await until(agent.model.called.is_set)
         with pytest.raises(ConcurrencyException):
-            await agent.invoke_async("why?", idempotency_token="t")
+            await agent.invoke_async("why?", idempotency_token=T)
         assert flight_of(agent).stats().in_flight == 0
         agent.model.let_go.set()
         await plain
-        return str(await agent.invoke_async("why?", idempotency_token="t")).strip()
+        return str(await agent.invoke_async("why?", idempotency_token=T)).strip()
 
     assert asyncio.run(main()) == "forty-two"
 
@@ -165,10 +166,10 @@ def test_a_token_is_free_after_success_and_after_failure():
 
     async def main():
         agent = agent_with(ScriptedModel(text_reply("1"), ModelDownError(), text_reply("3")))
-        first = await agent.invoke_async("?", idempotency_token="t")
+        first = await agent.invoke_async("?", idempotency_token=T)
         with pytest.raises(ModelDownError):
-            await agent.invoke_async("?", idempotency_token="t")
-        third = await agent.invoke_async("?", idempotency_token="t")
+            await agent.invoke_async("?", idempotency_token=T)
+        third = await agent.invoke_async("?", idempotency_token=T)
         return str(first).strip(), str(third).strip(), agent.model.calls
 
     assert asyncio.run(main()) == ("1", "3", 3)
@@ -201,7 +202,7 @@ def test_reentrant_agents_ignore_tokens():
     async def main():
         agent = agent_with(answering(), concurrent_invocation_mode="unsafe_reentrant")
         calls = [
-            asyncio.ensure_future(agent.invoke_async("?", idempotency_token="t")) for _ in range(3)
+            asyncio.ensure_future(agent.invoke_async("?", idempotency_token=T)) for _ in range(3)
         ]
         await until(lambda: agent.model.calls == 3)
         agent.model.let_go.set()
@@ -239,7 +240,7 @@ def test_when_the_primary_is_cancelled_duplicates_are_told_and_the_agent_goes_on
         calls[0].cancel()
         found = await asyncio.gather(*calls, return_exceptions=True)
         agent.model.let_go.set()
-        again = await agent.invoke_async("why?", idempotency_token="t")
+        again = await agent.invoke_async("why?", idempotency_token=T)
         return found, str(again).strip()
 
     (primary, *duplicates), again = asyncio.run(main())
@@ -277,14 +278,16 @@ def test_a_paused_consumer_does_not_strand_duplicates():
         begun, go_on = asyncio.Event(), asyncio.Event()
 
         async def consume():
-            async for event in agent.stream_async("why?", idempotency_token="t"):
+            last = {}
+            async for event in agent.stream_async("why?", idempotency_token=T):
+                last = event
                 begun.set()
                 await go_on.wait()
-            return event["result"]
+            return last["result"]
 
         primary = asyncio.create_task(consume())
         await begun.wait()
-        calls = [agent.invoke_async("why?", idempotency_token="t") for _ in range(100)]
+        calls = [agent.invoke_async("why?", idempotency_token=T) for _ in range(100)]
         found = await asyncio.wait_for(
             asyncio.gather(*calls, return_exceptions=True), timeout=PATIENCE
         )
@@ -305,17 +308,17 @@ def test_a_stream_that_is_dropped_lets_its_duplicates_go():
 
     async def main():
         agent = agent_with(ScriptedModel(text_reply("forty-two")))
-        stream = agent.stream_async("why?", idempotency_token="t")
+        stream = agent.stream_async("why?", idempotency_token=T)
         await asyncio.create_task(anext(stream))
         calls = [
-            asyncio.ensure_future(agent.invoke_async("why?", idempotency_token="t"))
+            asyncio.ensure_future(agent.invoke_async("why?", idempotency_token=T))
             for _ in range(10)
         ]
         await until(lambda: flight_of(agent).stats().waiting == 10)
         del stream
         gc.collect()
         found = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), PATIENCE)
-        again = await agent.invoke_async("why?", idempotency_token="t")
+        again = await agent.invoke_async("why?", idempotency_token=T)
         return found, str(again).strip()
 
     found, again = asyncio.run(main())
@@ -332,13 +335,13 @@ def test_a_tool_that_calls_its_own_agent_with_the_token_is_refused():
         async def ask_again() -> str:
             """Ask the same agent the same thing."""
             try:
-                await agent.invoke_async("why?", idempotency_token="t")
+                await agent.invoke_async("why?", idempotency_token=T)
             except WouldDeadlock as error:
                 errors.append(error)
             return "no"
 
         agent = agent_with(ScriptedModel(tool_call("ask_again"), text_reply("done")), ask_again)
-        return str(await agent.invoke_async("why?", idempotency_token="t")).strip()
+        return str(await agent.invoke_async("why?", idempotency_token=T)).strip()
 
     assert asyncio.run(main()) == "done"
     (error,) = errors
@@ -352,7 +355,7 @@ def test_a_token_that_does_not_equal_itself_is_refused():
         agent = agent_with(ScriptedModel(text_reply("fine")))
         with pytest.raises(ValueError, match="does not equal itself"):
             await agent.invoke_async("?", idempotency_token=float("nan"))
-        return str(await agent.invoke_async("?", idempotency_token="t")).strip()
+        return str(await agent.invoke_async("?", idempotency_token=T)).strip()
 
     assert asyncio.run(main()) == "fine"
 
@@ -393,7 +396,7 @@ def test_the_storm_over_four_loops_while_the_agent_needs_a_worker_thread():
     async def callers():
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
         calls = (
-            agent.invoke_async("why?", idempotency_token="t") for _ in range(duplicates // loops)
+            agent.invoke_async("why?", idempotency_token=T) for _ in range(duplicates // loops)
         )
         results.extend(await asyncio.gather(*calls))
 
@@ -430,7 +433,7 @@ def test_blocking_callers_in_threads_share_one_run():
     results = []
     crowd = [
         threading.Thread(
-            target=lambda: results.append(agent("why?", idempotency_token="t")), daemon=True
+            target=lambda: results.append(agent("why?", idempotency_token=T)), daemon=True
         )
         for _ in range(10)
     ]

@@ -83,10 +83,11 @@ def _park(core: FlightCore, waiter: ThreadWaiter, timeout: float | None) -> bool
     woken = False
     try:
         target = waiter.run.awaited()
-        if target:  # a worker thread may keep from running what it waits for
-            woken = park(core.clock, target[0], latch, timeout)
-        else:
-            woken = core.clock.acquire(latch, timeout)
+        woken = (
+            park(core.clock, target[0], latch, timeout)  # a worker thread may keep it from running
+            if target
+            else core.clock.acquire(latch, timeout)
+        )
     except BaseException:  # an interrupt, or a ring of waits
         _leave(core, waiter, timed_out=False)
         raise

@@ -24,7 +24,7 @@ from contextvars import copy_context
 from typing import Any
 
 from holdfast._core.loops import LoopState, loop_state
-from holdfast.flow._flight_group import LoopGroup, ThreadWaiter
+from holdfast.flow._flight_group import LoopGroup
 from holdfast.flow._flight_handover import pass_on
 from holdfast.flow._flight_ring import INSIDE, Mark, renew_lock, ring_lock
 from holdfast.flow._flight_run import ABORTED, ERROR, OPEN, VALUE, Call, Run, Waiters, Work

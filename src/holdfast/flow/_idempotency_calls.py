@@ -88,7 +88,7 @@ class IdempotentCore:
         fn: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        blocking: bool,  # noqa: FBT001 - passed on through the flight, by place
+        blocking: bool,
     ) -> Any:
         """The same inside of a pool: a recorded outcome takes no permit, and a start is noted under one."""
         known = await self.ask(self._store.get, key)

@@ -35,9 +35,7 @@ class _Owner(Protocol):
     """What a view asks of its pool."""
 
     def _bridge_loop(self) -> asyncio.AbstractEventLoop: ...
-    def _keyed(
-        self, view: "AsyncCalls", key: IdempotencyKey | Unset
-    ) -> "AsyncCalls": ...
+    def _keyed(self, view: "AsyncCalls", key: IdempotencyKey | Unset) -> "AsyncCalls": ...
 
 
 class AsyncCalls:

@@ -302,7 +302,7 @@ def _owner(one: Any) -> Iterator[Any]:
             one = getattr(one, "_parent_task", None)
     elif name == "_AsCompletedIterator":
         one = one._done  # noqa: SLF001 - asyncio has no other word of it
-    if hasattr(type(one), "waiting"):
+    if hasattr(cast("object", type(one)), "waiting"):
         yield from one.waiting()
     elif isinstance(one, asyncio.Queue):
         yield from tuple(cast("Any", one)._getters)  # noqa: SLF001 - asyncio has no other word of it

@@ -41,6 +41,7 @@ from holdfast.pools._supply import SUPPLY
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
 __all__ = ("Knot", "find_knot", "may_be_stuck", "thread_can_be_had")
 
@@ -228,8 +229,9 @@ class Look:
 def _of_future(node: Any) -> list[Any] | None:
     if is_asyncio(node) and not node.done():
         return awaited(node)
-    if hasattr(type(node), "awaited"):  # a future of somebody's run
-        return None if node.done() else node.awaited() or None
+    find: Callable[[], list[Any]] | None = getattr(node, "awaited", None)
+    if find is not None:  # a future of somebody's run
+        return None if node.done() else find() or None
     if is_concurrent(node) and not node.done() and (task := chained_task(node)) is not None:
         return [task]
     return None

@@ -65,7 +65,9 @@ def check_key(key: object, memory: Remembers | None, pool: str) -> Remembers:
         ValueError: The pool has nothing that would remember.
     """
     if not isinstance(key, str) and not callable(key):
-        msg = f"idempotency_key must be a string, or a function of the call's arguments, not {key!r}"
+        msg = (
+            f"idempotency_key must be a string, or a function of the call's arguments, not {key!r}"
+        )
         raise TypeError(msg)
     if memory is None:
         msg = (

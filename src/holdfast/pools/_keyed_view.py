@@ -75,10 +75,10 @@ class _Keyed:
                 f"idempotency_key={self._key!r} is the key of one call; for a stream give a function that "
                 "makes each item's, such as idempotency_key=lambda item: item['id']"
             )
-            raise ValueError(msg)
+            raise ValueError(msg)  # noqa: TRY004 - the type is right, and the use is not
         if limit is not None:
             check.count("limit", limit, least=1)
-        run: Callable[..., Awaitable[Any]] = self.run  # type: ignore[attr-defined] # of the view
+        run: Callable[..., Awaitable[Any]] = cast("Any", self).run  # of the view
 
         async def keyed(item: Any) -> Any:
             return await run(fn, item)

@@ -39,9 +39,7 @@ class _Owner(Protocol):
 
     @property
     def name(self) -> str: ...
-    def _keyed(
-        self, view: "ThreadCalls", key: IdempotencyKey | Unset
-    ) -> "ThreadCalls": ...
+    def _keyed(self, view: "ThreadCalls", key: IdempotencyKey | Unset) -> "ThreadCalls": ...
 
 
 class ThreadCalls:

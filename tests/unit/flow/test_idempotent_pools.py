@@ -262,9 +262,12 @@ def test_a_later_process_gets_the_outcome(tmp_path):
     """With a store in a file the pool of another process finds it."""
     count = Count()
     for _ in range(2):
-        with SQLiteStore(tmp_path / "calls.db") as store, Idempotent(store) as once:
-            with holdfast.ThreadPool(1, idempotency=once) as pool:
-                assert pool.options(idempotency_key="k").submit(count.double_sync, 4).result() == 8
+        with (
+            SQLiteStore(tmp_path / "calls.db") as store,
+            Idempotent(store) as once,
+            holdfast.ThreadPool(1, idempotency=once) as pool,
+        ):
+            assert pool.options(idempotency_key="k").submit(count.double_sync, 4).result() == 8
     assert count.seen == [4]
 
 
@@ -306,9 +309,11 @@ def test_blocking_code_streams_with_keys_as_well(once):
 
 def test_one_key_for_all_items_of_a_stream_is_refused(once):
     """All items would get the outcome of the first."""
-    with holdfast.ThreadPool(1, idempotency=once) as pool:
-        with pytest.raises(ValueError, match="the key of one call"):
-            pool.options(idempotency_key="k").stream(int, ["1", "2"])
+    with (
+        holdfast.ThreadPool(1, idempotency=once) as pool,
+        pytest.raises(ValueError, match="the key of one call"),
+    ):
+        pool.options(idempotency_key="k").stream(int, ["1", "2"])
 
 
 def test_a_stream_whose_items_join_a_run_in_line_does_not_keep_it_there(once):

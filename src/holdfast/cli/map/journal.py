@@ -74,7 +74,9 @@ class Journal:
             if self._is_new(item):
                 try:
                     # Once it is broken nobody waits for it any more.
-                    found: Found | JournalError | None = self._broken or self._begun(item, await core.begin(self._key(item)))
+                    found: Found | JournalError | None = self._broken or self._begun(
+                        item, await core.begin(self._key(item))
+                    )
                 except (sqlite3.Error, QueueFull) as error:
                     found = self._broken = self._cannot(error)
                 if found is not None:
@@ -96,7 +98,9 @@ class Journal:
             if self._is_new(item):
                 try:
                     # Once it is broken nobody waits for it any more.
-                    found: Found | JournalError | None = self._broken or self._begun(item, core.take(self._key(item)))
+                    found: Found | JournalError | None = self._broken or self._begun(
+                        item, core.take(self._key(item))
+                    )
                 except (sqlite3.Error, QueueFull) as error:
                     found = self._broken = self._cannot(error)
                 if found is not None:
@@ -162,15 +166,11 @@ def open_journal(options: MapOptions, spec: str) -> Generator[Journal | None]:
         yield None
         return
     try:
-        store = SQLiteStore(
-            name, max_records=_MOST, max_age=_AGE_S, dumps=_dumps, loads=json.loads
-        )
+        store = SQLiteStore(name, max_records=_MOST, max_age=_AGE_S, dumps=_dumps, loads=json.loads)
     except (sqlite3.Error, ValueError) as error:
         msg = f"--idempotent: {name} can't be used: {error}"
         raise UserError(msg) from error
-    core = IdempotentCore(
-        store, "map", repeat=options.on_unfinished == "repeat", keep_errors=False
-    )
+    core = IdempotentCore(store, "map", repeat=options.on_unfinished == "repeat", keep_errors=False)
     try:
         yield Journal(core, _job(spec), name)
     finally:

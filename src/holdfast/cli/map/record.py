@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 
 from holdfast.cli.map.item import Item
 
-__all__ = ("BAD_INPUT", "NotJSONError", "OldLine", "error_line", "parse_line", "to_json", "value_line")
+__all__ = (
+    "BAD_INPUT",
+    "NotJSONError",
+    "OldLine",
+    "error_line",
+    "parse_line",
+    "to_json",
+    "value_line",
+)
 
 BAD_INPUT = "BadInput"
 LONGEST_MESSAGE = 4000

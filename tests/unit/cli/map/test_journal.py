@@ -140,9 +140,7 @@ def test_it_is_run_again_where_that_is_wished(job, kind):
     told = job(f"double{kind}", range(3), "--resume")
     told_again = job(f"double{kind}", range(3), "--resume", "--retry-failed")
 
-    ran = job(
-        f"double{kind}", range(3), "--resume", "--retry-failed", "--on-unfinished", "repeat"
-    )
+    ran = job(f"double{kind}", range(3), "--resume", "--retry-failed", "--on-unfinished", "repeat")
 
     assert (told.code, told_again.code, ran.code) == (1, 1, 0)
     assert sorted(line["value"] for line in ran.lines) == [0, 2, 4]
