@@ -41,7 +41,7 @@ def submit_run(
     """
     with core.lock:
         run, leads = core.admit(key, None)
-        future = _FlightFuture(core, run, timeout, leads=leads)
+        future = _FlightFuture(core, run, timeout)
         run.groups[future] = None
         run.places += 1
         if leads:
@@ -112,12 +112,11 @@ class _CallWork:
 class _FlightFuture(CallFuture[Any]):
     """The place of one caller in a run, as a future. One of the ``Waiters`` of its run."""
 
-    def __init__(self, core: FlightCore, run: Run, timeout: float | None, *, leads: bool) -> None:
+    def __init__(self, core: FlightCore, run: Run, timeout: float | None) -> None:
         super().__init__()
         self._core = core
         self._run = run
         self._timeout = timeout
-        self._leads = leads
         self._due: float | None = None
 
     # ------------------------------------------------------------ as one who waits
@@ -126,7 +125,7 @@ class _FlightFuture(CallFuture[Any]):
         """The run is over."""
         self._unwatch()
         try:
-            value = self._run.outcome(leader=self._leads)
+            value = self._run.outcome(leader=self._run.leader is self)
         except asyncio.CancelledError:
             self.settle_cancelled()
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
