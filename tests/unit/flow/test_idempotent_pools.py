@@ -1,6 +1,7 @@
 """Calls of pools with an idempotency key."""
 
 import asyncio
+import concurrent.futures
 import threading
 
 import pytest
@@ -479,6 +480,74 @@ def test_a_submitters_time_is_its_own():
             future.result(20)
         assert once.flight.stats().timeouts == 1
         release.set()
+
+
+def test_a_call_that_the_pool_takes_out_of_its_line_aborts_the_run(once, store):
+    """The first submitter is cancelled like its call; those who joined are told, and nothing has started."""
+    release = threading.Event()
+    with holdfast.ThreadPool(1, idempotency=once) as pool:
+        pool.submit(release.wait, 20)
+        first, second = (pool.options(idempotency_key="k").submit(int) for _ in range(2))
+        pool.shutdown(wait=False, cancel_futures=True)
+        assert first.cancelled()
+        assert isinstance(second.exception(20), Aborted)
+        release.set()
+    assert store.get("k") is None
+
+
+def test_a_flight_that_closes_while_a_submission_is_blocked_takes_it_back(once, store):
+    """Its place comes too late: the call is cancelled, and its future says why."""
+    release, futures = threading.Event(), []
+    with holdfast.ThreadPool(1, max_queue=0, idempotency=once) as pool:
+        keeps = pool.submit(release.wait, 20)
+        keyed = pool.options(idempotency_key="k")
+        blocked = threading.Thread(target=lambda: futures.append(keyed.submit(int)))
+        blocked.start()
+        while pool.stats().blocked == 0:
+            blocked.join(0.001)
+        once.flight.close()
+        release.set()
+        blocked.join(20)
+        keeps.result()
+        with pytest.raises(Aborted, match="the flight was closed"):
+            futures[0].result(20)
+    assert once.flight.stats().ending == 0
+
+
+def test_a_call_may_wait_for_another_key(once):
+    """The wait is noted for as long as it lasts, in threads and in coroutines."""
+
+    async def main():
+        async with (
+            holdfast.AsyncPool(2, idempotency=once) as pool,
+            holdfast.ThreadPool(2, idempotency=once) as threads,
+        ):
+            leaf = threads.options(idempotency_key="leaf")
+
+            def blocks():
+                return leaf.submit(int, "4").result(20)
+
+            async def awaits():
+                return await leaf.submit(int, "5")
+
+            return [
+                await threads.options(idempotency_key="a").run(blocks),
+                await pool.options(idempotency_key="b").run(awaits),
+            ]
+
+    assert asyncio.run(main()) == [4, 4]
+
+
+def test_waiting_for_several_futures_at_once(once):
+    """concurrent.futures.wait and as_completed take them like any other."""
+    with holdfast.ThreadPool(2, idempotency=once) as pool:
+        keyed = pool.options(idempotency_key=lambda n: f"n-{n}")
+        futures = [keyed.submit(Count().double_sync, n % 3) for n in range(9)]
+        done, _ = concurrent.futures.wait(futures, 20)
+        assert len(done) == 9
+        assert sorted(one.result() for one in concurrent.futures.as_completed(futures)) == [
+            0, 0, 0, 2, 2, 2, 4, 4, 4,
+        ]  # fmt: skip
 
 
 # ---------------------------------------------------------------- waits that would never end

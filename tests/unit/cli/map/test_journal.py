@@ -1,5 +1,6 @@
 """``holdfast map --idempotent FILE``: what had begun, and what it returned."""
 
+import asyncio
 import contextlib
 import json
 import sqlite3
@@ -8,6 +9,10 @@ import threading
 import click
 import pytest
 
+from holdfast.cli.map.calls import NOT_STARTED
+from holdfast.cli.map.item import Item
+from holdfast.cli.map.journal import open_journal
+from holdfast.cli.map.options import MapOptions
 from holdfast.flow.idempotency import SQLiteStore
 
 SOURCE = """
@@ -193,8 +198,8 @@ def test_further_attempts_go_on_after_an_uncertain_end(job):
 
 def test_after_a_timeout_it_is_not_run_again_unless_wished(job):
     """The call was cancelled in the midst of its work."""
-    first = job("hangs", [0, 1], "--timeout", "0.05")
-    again = job("hangs", [0, 1], "--timeout", "0.05", "--resume", "--retry-failed")
+    first = job("hangs", [0, 1], "--timeout", "1")
+    again = job("hangs", [0, 1], "--timeout", "1", "--resume", "--retry-failed")
 
     errors = {line["index"]: line.get("error", {}).get("type") for line in again.lines}
     assert "failed (CallTimeout)" in first.err
@@ -253,12 +258,13 @@ def test_a_file_that_is_none_of_ours_ends_the_run(job, tmp_path):
     assert job.calls == []
 
 
-def test_a_file_that_cannot_be_written_ends_the_run(job):
+@BOTH
+def test_a_file_that_cannot_be_written_ends_the_run(job, kind):
     """Nothing is called whose start could not be noted."""
-    job("double", [])
+    job(f"double{kind}", [])
     with contextlib.closing(sqlite3.connect(job.file)) as spoiler:
         spoiler.execute("DROP TABLE holdfast_calls")
-    ran = job("double", range(3))
+    ran = job(f"double{kind}", range(3))
 
     assert ran.code == 1
     assert "can't be written" in ran.err
@@ -285,3 +291,27 @@ def test_no_thread_is_left(job):
     """The thread that asks the file ends with the run."""
     job("double_later", range(3))
     assert not [one for one in threading.enumerate() if "store" in one.name]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_what_was_noted_and_then_held_back_has_not_begun(tmp_path, is_async):
+    """The run was stopped between the note and the call."""
+    options = MapOptions(
+        target="agent:ask", source="in", output="out", idempotent=str(tmp_path / "calls.db")
+    )
+    item = Item(0, 1, '"a"', "x")
+
+    async def held_back_later(_):
+        return NOT_STARTED
+
+    def held_back(_):
+        return NOT_STARTED
+
+    with open_journal(options, options.target) as journal:
+        if is_async:
+            found = asyncio.run(journal.wrap(held_back_later, is_async=True)(item))
+        else:
+            found = journal.wrap(held_back, is_async=False)(item)
+    with SQLiteStore(tmp_path / "calls.db") as store:
+        assert store.get('agent:ask "a"') is None
+    assert found is NOT_STARTED
