@@ -47,6 +47,7 @@ __all__ = (
     "is_asyncio",
     "is_concurrent",
     "is_task",
+    "of_a_run",
     "seconds_left",
 )
 
@@ -251,14 +252,21 @@ _FRAMES: Final[dict[str, Callable[[dict[str, Any], list[Link]], list[Any] | None
     "Queue.get": _left_of_as_completed,
 }
 
+
+def of_a_run(one: object, name: str) -> bool:
+    """Whether ``one`` is a part of somebody's run, and can be asked for ``name``; runs no foreign code."""
+    kind = type(one)
+    return kind.__module__.startswith("holdfast.flow.") and hasattr(kind, name)
+
+
 _followed: dict[CodeType, Callable[[dict[str, Any]], Iterable[Any]]] = {}
 
 
 def follow(function: Callable[..., Any], find: Callable[[dict[str, Any]], Iterable[Any]]) -> None:
     """Let the search see through a coroutine function that waits for what others bring about.
 
-    The other way goes over the callbacks of what it waits for: one whose owner has ``waiting()`` names
-    the futures of those who wait.
+    The other way goes over the callbacks of what it waits for: one whose owner is ours and has
+    ``waiting()`` names the futures of those who wait.
 
     Args:
         function: What awaits a future as its innermost step.
@@ -302,7 +310,7 @@ def _owner(one: Any) -> Iterator[Any]:
             one = getattr(one, "_parent_task", None)
     elif name == "_AsCompletedIterator":
         one = one._done  # noqa: SLF001 - asyncio has no other word of it
-    if hasattr(cast("object", type(one)), "waiting"):
+    if of_a_run(one, "waiting"):
         yield from one.waiting()
     elif isinstance(one, asyncio.Queue):
         yield from tuple(cast("Any", one)._getters)  # noqa: SLF001 - asyncio has no other word of it

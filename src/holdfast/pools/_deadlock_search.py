@@ -31,6 +31,7 @@ from holdfast.pools._awaiting import (
     is_asyncio,
     is_concurrent,
     is_task,
+    of_a_run,
 )
 from holdfast.pools._deadlock_above import is_entry, place_in_line
 from holdfast.pools._deadlock_known import KNOWN, Holder, pool_of
@@ -41,7 +42,6 @@ from holdfast.pools._supply import SUPPLY
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
 __all__ = ("Knot", "find_knot", "may_be_stuck", "thread_can_be_had")
 
@@ -229,9 +229,9 @@ class Look:
 def _of_future(node: Any) -> list[Any] | None:
     if is_asyncio(node) and not node.done():
         return awaited(node)
-    find: Callable[[], list[Any]] | None = getattr(node, "awaited", None)
-    if find is not None:  # a future of somebody's run
-        return None if node.done() else find() or None
+    if of_a_run(node, "awaited"):
+        run: Any = node
+        return None if run.done() else run.awaited() or None
     if is_concurrent(node) and not node.done() and (task := chained_task(node)) is not None:
         return [task]
     return None

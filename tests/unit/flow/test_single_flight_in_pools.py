@@ -129,3 +129,33 @@ def test_waits_that_end_are_left_alone():
             return await asyncio.gather(*calls, return_exceptions=True)
 
     assert asyncio.run(main()) == [7, 7, 7]
+
+
+def test_what_looks_like_a_run_and_is_not_ours_is_not_asked():
+    """The search for deadlocks runs no code of the user."""
+    asked = []
+
+    class Hook:
+        def waiting(self):
+            asked.append(self)
+            return []
+
+        def __call__(self, _):
+            pass
+
+        def ended(self, _):
+            pass
+
+    async def main():
+        async with holdfast.AsyncPool(1) as pool:
+
+            async def inner():
+                task = asyncio.ensure_future(pool.run(leaf))
+                task.add_done_callback(Hook().ended)
+                return await task
+
+            with pytest.raises(WouldDeadlock):
+                await pool.run(inner)
+
+    asyncio.run(main())
+    assert asked == []
