@@ -21,7 +21,9 @@ from holdfast.pools._drain import finish, finish_async
 from holdfast.pools._entry import Overflow
 from holdfast.pools._exit_wait import finish_at_exit
 from holdfast.pools._forked import forks
-from holdfast.pools._options import Sizeof, pool_options
+from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
+from holdfast.pools._keyed_view import KeyedAsyncCalls
+from holdfast.pools._options import Sizeof, Unset, pool_options
 from holdfast.pools._reserve import reserve_of, share
 from holdfast.pools._threads import finalize
 from holdfast.pools.order import Order
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from holdfast.limits.adaptive import Adaptive, LimitChange
     from holdfast.pools._meter import Meter
 
-__all__ = ("AsyncPool",)
+__all__ = ("AsyncPool", "waiting_room")
 
 _names = itertools.count(1)
 _bridged: "weakref.WeakSet[AsyncPool]" = weakref.WeakSet()
@@ -63,6 +65,8 @@ class AsyncPool(AsyncCalls):
         rate: How often calls may start.
         reserved: So many of the permits are kept for clean-up work, for calls through
             ``options(reserved=True)``; less than ``max_concurrency``.
+        idempotency: Remembers outcomes by key, for calls with ``options(idempotency_key=...)``: an
+            :class:`~holdfast.flow.idempotency.Idempotent`, which stays yours to close.
 
     Example:
         >>> import asyncio
@@ -88,6 +92,7 @@ class AsyncPool(AsyncCalls):
         max_queue_bytes: int | None = None,
         sizeof: Sizeof | None = None,
         reserved: int = 0,
+        idempotency: Remembers | None = None,
     ) -> None:
         if max_concurrency is None:
             if limit is None:
@@ -119,7 +124,12 @@ class AsyncPool(AsyncCalls):
             AsyncCore(reserve_of(admission, reserved, now), clock=now) if reserved else None
         )
         self._bridge: Bridge | None = None
+        self._idempotency = check_memory(idempotency)
         forks(self)
+
+    def _keyed(self, view: AsyncCalls, key: IdempotencyKey | Unset) -> AsyncCalls:
+        memory = check_key(key, self._idempotency, self.name)
+        return KeyedAsyncCalls(view, memory, cast("IdempotencyKey", key), waiting_room)
 
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
@@ -296,6 +306,11 @@ def _adaptive(limit: object) -> "Adaptive":
 
     check.kind("limit", limit, Adaptive, "one such as Adaptive(max_limit=50)")
     return cast("Adaptive", limit)
+
+
+def waiting_room(limit: int, name: str) -> AsyncPool:
+    """Where the items of a stream with keys wait."""
+    return AsyncPool(limit, name=name)
 
 
 def _at_exit() -> None:
