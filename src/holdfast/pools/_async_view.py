@@ -40,6 +40,7 @@ class _Owner(Protocol):
 
     def _bridge_loop(self) -> asyncio.AbstractEventLoop: ...
     def _keyed(self, view: "AsyncCalls", key: IdempotencyKey | Unset) -> "AsyncCalls": ...
+    def _guarded(self, view: "AsyncCalls", retry: object, fallback: object) -> "AsyncCalls": ...
 
 
 class AsyncCalls:
@@ -66,6 +67,8 @@ class AsyncCalls:
         priority: float | Unset = UNSET,
         reserved: bool | Unset = UNSET,
         idempotency_key: IdempotencyKey | Unset | None = UNSET,
+        retry: Retry | Unset | None = UNSET,
+        fallback: Any = UNSET,
     ) -> "AsyncCalls":
         """Return a light view of this pool whose calls and streams have other options.
 
@@ -80,6 +83,11 @@ class AsyncCalls:
             idempotency_key: Names what they do, so that a retry gets the recorded outcome; in a pool with
                 ``idempotency`` only. A string for one call, or a function of the call's arguments that
                 returns it; None is no key.
+            retry: When to try again; None never does. Each attempt stands in line anew, and between two of
+                them the call holds no permit. All retries of the process share one budget
+                (:func:`~holdfast.set_retry_budget`).
+            fallback: What to give instead of a refusal or a timeout: a value, a function of the call's
+                arguments, or a :class:`~holdfast.limits.fallback.Fallback`; None gives the error.
 
         Raises:
             ValueError: ``key``, ``priority``, ``reserved`` or ``idempotency_key`` would mean nothing to this
@@ -88,9 +96,11 @@ class AsyncCalls:
         view = self._view(reserved)
         view._options = self._options.with_(timeout, queue_timeout, key, priority)
         view._owner = self._pool
-        if idempotency_key is UNSET or idempotency_key is None:
+        if idempotency_key is not UNSET and idempotency_key is not None:
+            view = self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
+        if retry is UNSET and fallback is UNSET:
             return view
-        return self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
+        return self._pool._guarded(view, retry, fallback)  # noqa: SLF001 - likewise
 
     def _view(self, reserved: bool | Unset) -> "AsyncCalls":
         pool = self._pool

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from holdfast._core import check, clock
 from holdfast.limits import Rate
@@ -130,6 +130,12 @@ class AsyncPool(AsyncCalls):
     def _keyed(self, view: AsyncCalls, key: IdempotencyKey | Unset) -> AsyncCalls:
         memory = check_key(key, self._idempotency, self.name)
         return KeyedAsyncCalls(view, memory, cast("IdempotencyKey", key), waiting_room)
+
+    def _guarded(self, view: AsyncCalls, retry: object, fallback: object) -> AsyncCalls:
+        from holdfast.pools._guarded_view import GuardedAsyncCalls, guard_of  # noqa: PLC0415 - few have one
+
+        guard = guard_of(retry, fallback)
+        return view if guard == (None, None) else GuardedAsyncCalls(view, guard, waiting_room)
 
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
@@ -308,9 +314,9 @@ def _adaptive(limit: object) -> "Adaptive":
     return cast("Adaptive", limit)
 
 
-def waiting_room(limit: int, name: str) -> AsyncPool:
-    """Where the items of a stream with keys wait."""
-    return AsyncPool(limit, name=name)
+def waiting_room(limit: int, name: str, **options: Any) -> AsyncPool:
+    """Where calls wait that are on their way to another pool, or between two attempts there."""
+    return AsyncPool(limit, name=name, **options)
 
 
 def _at_exit() -> None:

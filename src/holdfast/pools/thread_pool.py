@@ -160,6 +160,12 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         memory = check_key(key, self._idempotency, self.name)
         return KeyedThreadCalls(view, memory, cast("IdempotencyKey", key), waiting_room)
 
+    def _guarded(self, view: ThreadCalls, retry: object, fallback: object) -> ThreadCalls:
+        from holdfast.pools._guarded_view import GuardedThreadCalls, guard_of  # noqa: PLC0415 - few have one
+
+        guard = guard_of(retry, fallback)
+        return view if guard == (None, None) else GuardedThreadCalls(view, guard, waiting_room)
+
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
         return self
