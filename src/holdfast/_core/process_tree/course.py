@@ -12,8 +12,8 @@ States:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from holdfast._core.process_tree.table import Proc
 from holdfast._core.process_tree.tree import Tree
@@ -21,8 +21,7 @@ from holdfast._core.process_tree.tree import Tree
 __all__ = ("Course", "Left", "State")
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(NamedTuple):
     """A process that could not be ended.
 
     Attributes:

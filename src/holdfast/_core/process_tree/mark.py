@@ -11,7 +11,6 @@ change their title do), has lost its mark.
 
 import itertools
 import os
-import secrets
 from collections.abc import Mapping
 from typing import Final
 
@@ -28,7 +27,7 @@ def owner_mark() -> str:
     global _owner  # noqa: PLW0603 - the process's own
     pid, owner = _owner
     if pid != os.getpid():  # the first time, or the first time after a fork
-        pid, owner = _owner = os.getpid(), secrets.token_hex(8)
+        pid, owner = _owner = os.getpid(), os.urandom(8).hex()
     return owner
 
 

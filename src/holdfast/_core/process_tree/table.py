@@ -15,8 +15,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from holdfast._core import clock
 from holdfast._core.process_tree.mark import marks_of
@@ -24,8 +23,7 @@ from holdfast._core.process_tree.mark import marks_of
 __all__ = ("HAS_TABLE", "Proc", "Table", "own_table", "read_process", "table_since")
 
 
-@dataclass(frozen=True, slots=True)
-class Proc:
+class Proc(NamedTuple):
     """One process.
 
     Attributes:

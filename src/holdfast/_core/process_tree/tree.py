@@ -27,7 +27,8 @@ class Tree:
     """What began with one process.
 
     Args:
-        root: The number of a child of this process that was started in a session of its own.
+        root: The number of a child of this process that was started in a session of its own; 0 if
+            nothing but the mark is known.
         mark: The mark in its environment (:func:`new_mark`), or None if it has none.
     """
 
@@ -101,6 +102,8 @@ class Tree:
 
     def root_state(self) -> "Root":
         """Return whether the root runs, has ended, or was reaped by somebody. It is not reaped by asking."""
+        if self.root == 0:
+            return Root.REAPED
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         try:
             ended = os.waitid(os.P_PID, self.root, options) is not None
@@ -118,7 +121,7 @@ class Root(Enum):
 
 
 def _look_at(pid: int) -> Proc | None:
-    if not HAS_TABLE:
+    if pid == 0 or not HAS_TABLE:
         return None
     try:
         return read_process(pid)

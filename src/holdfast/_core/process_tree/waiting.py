@@ -6,6 +6,7 @@ All trees that end on one loop share one :class:`Ending`, and with it the readin
 import asyncio
 import weakref
 from collections.abc import Iterable
+from functools import partial
 
 from holdfast._core import clock
 from holdfast._core.process_tree.course import Left
@@ -30,7 +31,7 @@ def end_trees(trees: Iterable[Tree], *, grace: float) -> dict[Tree, tuple[Left, 
     left: dict[Tree, tuple[Left, ...]] = {}
     ending = Ending()
     for tree in trees:
-        ending.add(tree, grace=grace, done=lambda rest, tree=tree: left.__setitem__(tree, rest))
+        ending.add(tree, grace=grace, done=partial(left.__setitem__, tree))
     now = clock.current()
     while (wait := ending.step()) is not None:
         now.sleep(wait)
