@@ -125,9 +125,11 @@ def _told(books: Books) -> list[Tree]:
     """The trees whose root is still that process; what it was reaped of is found by its mark."""
     trees: list[Tree] = []
     for mark, (pid, started) in books.running.items():
-        if not processes.HAS_TABLE:
-            trees.append(Tree(pid, mark))
-        elif (found := read_process(pid)) is not None and found.started == started:
+        if (
+            not processes.HAS_TABLE
+            or (found := read_process(pid)) is not None
+            and found.started == started
+        ):
             trees.append(Tree(pid, mark))
     return trees
 

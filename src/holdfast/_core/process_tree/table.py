@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from holdfast._core import clock
 from holdfast._core.process_tree.mark import marks_of
 
-__all__ = ("HAS_TABLE", "Proc", "Table", "own_table", "read_process", "table_since")
+__all__ = ("HAS_TABLE", "Proc", "Table", "list_numbers", "own_table", "read_process", "table_since")
 
 
 class Proc(NamedTuple):
@@ -63,18 +63,25 @@ class Table:
         self._looked_since = math.inf
 
     def marked(self, mark: bytes, since: int) -> list[Proc]:
-        """Return those that bear ``mark``, of those that started at ``since`` or later.
+        """Return orphans that bear ``mark``, of those that started at ``since`` or later.
 
-        Each environment is read once, whoever asks.
+        What still has a parent of its own age is found by its parent: whoever adopts an orphan is
+        older than the trees. Each environment is read once, whoever asks.
         """
         with self._lock:
             if since < self._looked_since:
                 for proc in self.procs.values():
-                    if since <= proc.started < self._looked_since and not proc.ended:
+                    if since <= proc.started < self._looked_since and self._may_be_orphan(
+                        proc, since
+                    ):
                         for one in marks_of(proc.pid):
                             self._marks[one].append(proc)
                 self._looked_since = since
             return self._marks.get(mark, [])
+
+    def _may_be_orphan(self, proc: Proc, since: int) -> bool:
+        parent = self.procs.get(proc.parent)
+        return not proc.ended and (since <= 0 or parent is None or parent.started < since)
 
     def owned(self, owner: bytes) -> set[bytes]:
         """Return all marks that ``owner`` gave and a process of this machine still bears."""
@@ -129,8 +136,12 @@ def read_table() -> Table:
     Raises:
         OSError: No descriptor is left for reading it.
     """
-    numbers = (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - the cheapest way
-    return Table(proc for number in numbers if (proc := read_process(number)) is not None)
+    return Table(proc for number in list_numbers() if (proc := read_process(number)) is not None)
+
+
+def list_numbers() -> list[int]:
+    """Return the numbers of all processes that there are, ascending as far as the kernel lists them so."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - the cheapest way
 
 
 class _Shared:

@@ -17,6 +17,7 @@ from collections import deque
 from enum import Enum
 
 from holdfast._core.process_tree.table import HAS_TABLE, Proc, Table, read_process
+from holdfast._core.process_tree.younger import read_younger
 
 _me = os.getpid
 
@@ -80,6 +81,20 @@ class Tree:
             return known.started == proc.started
         # The root, if there was no descriptor left to look at it when it started.
         return self.started < 0 and proc.pid == self.root and proc.parent == _me()
+
+    def has_left_any(self, age: float) -> bool:
+        """Whether something of the tree still runs after its root has ended; a quick look.
+
+        Args:
+            age: Seconds since the root was started.
+
+        Raises:
+            OSError: No descriptor is left for a look.
+        """
+        if not HAS_TABLE or self.started < 0:
+            return True  # what can't be seen is told to end
+        table = read_younger(self.root, age)
+        return table is None or bool(self.find(table))
 
     def known_alive(self) -> list[Proc]:
         """Return those members found last time that still run; asks for nothing else, so it is quick."""
