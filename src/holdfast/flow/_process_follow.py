@@ -7,7 +7,7 @@ from the start until the end.
 
 import asyncio
 import contextlib
-from typing import Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from holdfast.flow._process_blocking import run_on
 from holdfast.flow._process_pool import default_pool

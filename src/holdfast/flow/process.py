@@ -119,7 +119,7 @@ async def run_process(  # noqa: PLR0913 - a program has that many sides
 
 
 def run_process_sync(cmd: Command, **options: Unpack[RunOptions]) -> ProcessResult:
-    """Do what :func:`run_process` does, in blocking code; from any thread.
+    r"""Do what :func:`run_process` does, in blocking code; from any thread.
 
     The program is looked after on a loop that all blocking code of this process shares, in one
     thread, which is there while somebody needs it. An interrupt (Ctrl-C) ends the program first.
@@ -137,7 +137,7 @@ def run_process_sync(cmd: Command, **options: Unpack[RunOptions]) -> ProcessResu
 
     Example:
         >>> run_process_sync(["echo", "hello"], timeout=10).stdout
-        b'hello\\n'
+        b'hello\n'
     """
     if _get_running_loop() is not None:
         msg = "run_process_sync in a coroutine would freeze its event loop; use `await run_process(...)`"
@@ -173,9 +173,9 @@ def process_lines(
         The lines, for one pass with ``async for`` or ``for``.
 
     Example:
-        >>> with process_lines(["printf", "one\\ntwo\\n"], timeout=10) as lines:
+        >>> with process_lines(["printf", "one\ntwo\n"], timeout=10) as lines:
         ...     list(lines)
-        [b'one\\n', b'two\\n']
+        [b'one\n', b'two\n']
     """
     spec = make_spec(cmd, timeout=timeout, **options)
     return ProcessLines(

@@ -123,15 +123,16 @@ def end_all(books: Books, owner: str) -> None:
 
 def _told(books: Books) -> list[Tree]:
     """The trees whose root is still that process; what it was reaped of is found by its mark."""
-    trees: list[Tree] = []
-    for mark, (pid, started) in books.running.items():
-        if (
-            not processes.HAS_TABLE
-            or (found := read_process(pid)) is not None
-            and found.started == started
-        ):
-            trees.append(Tree(pid, mark))
-    return trees
+    return [
+        Tree(pid, mark) for mark, (pid, started) in books.running.items() if _is_still(pid, started)
+    ]
+
+
+def _is_still(pid: int, started: int) -> bool:
+    if not processes.HAS_TABLE:
+        return True
+    found = read_process(pid)
+    return found is not None and found.started == started
 
 
 def _marked(owner: str) -> list[Tree]:

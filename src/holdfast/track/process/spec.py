@@ -71,9 +71,9 @@ def make_spec(
     """
     unknown = options.keys() - Options.__annotations__.keys()
     if unknown:
-        msg = f"there is no option {sorted(unknown)[0]!r}; there are {', '.join(Options.__annotations__)}"
+        msg = f"there is no option {min(unknown)!r}; there are {', '.join(Options.__annotations__)}"
         raise TypeError(msg)
-    given = options.get("input")
+    given: Any = options.get("input")
     if isinstance(given, str):
         msg = "input is bytes: encode the text first, for example input=text.encode()"
         raise TypeError(msg)

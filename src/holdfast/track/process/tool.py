@@ -13,6 +13,7 @@ output is waited for ``linger`` seconds, then it is ended.
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from holdfast._core import clock
 from holdfast._core.process_tree.keeper import KEEPER
@@ -25,7 +26,6 @@ from holdfast.track.process.reaping import Status, reap
 from holdfast.track.process.result import ProcessResult
 from holdfast.track.process.spec import Spec
 from holdfast.track.process.start import Started
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast._core.process_tree.course import Left
@@ -83,6 +83,7 @@ class Tool:
             if self._feeding.done():
                 await self._feeding
         await ended
+        self._seconds = clock.now() - self._started.at
         if open_ends := [one.ended for one in self._readers if not one.ended.done()]:
             await asyncio.wait(open_ends, timeout=self.spec.linger)
         tree = self._started.tree
@@ -92,6 +93,7 @@ class Tool:
             untidy = True
         if untidy:
             self._children = len(tree.known_alive())
+            self._seconds = 0.0
             self.left = await end_tree_async(tree, grace=self.spec.kill_grace)
         await self._release()
 
@@ -99,6 +101,7 @@ class Tool:
         """End the program with all that it started: ask, and kill after ``kill_grace``."""
         if self._over:
             return
+        self._seconds = 0.0
         try:
             self.left = await end_tree_async(self._started.tree, grace=self.spec.kill_grace)
         finally:
@@ -129,7 +132,7 @@ class Tool:
         for reader in self._readers:
             reader.last_call()
         self._status = reap(self._started.process)
-        self._seconds = clock.now() - self._started.at
+        self._seconds = self._seconds or clock.now() - self._started.at
         KEEPER.ended(self._started.mark)
 
     def close_output(self) -> None:
