@@ -174,7 +174,8 @@ from holdfast._core.process_tree.tree import Tree
 from holdfast._core.process_tree.waiting import end_trees
 from tests.system.failure_programs import report
 
-process = subprocess.Popen(["sh", "-c", f"sleep {sys.argv[1]} & sleep {sys.argv[1]}"], start_new_session=True)
+process = subprocess.Popen(["sh", "-c", f"sleep {sys.argv[1]} & sleep {sys.argv[1]}"],
+                           start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 tree = Tree(process.pid)
 helper = subprocess.Popen(["setpriv", "--reuid=54321", "--clear-groups", "true"])
 helper.wait()

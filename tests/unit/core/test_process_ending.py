@@ -8,7 +8,7 @@ from holdfast._core.process_tree import ending as endings
 from holdfast._core.process_tree import table as tables
 from holdfast._core.process_tree.course import Left
 from holdfast._core.process_tree.ending import Ending
-from holdfast._core.process_tree.table import Proc
+from holdfast._core.process_tree.table import Proc, Table
 from holdfast._core.process_tree.tree import Root
 
 NAMES = {
@@ -17,6 +17,10 @@ NAMES = {
     signal.SIGSTOP: "STOP",
     signal.SIGKILL: "KILL",
 }
+
+
+COMPLETE = Table([])
+INCOMPLETE = Table([], complete=False)
 
 
 class World:
@@ -71,7 +75,7 @@ class World:
 def world(monkeypatch):
     made = World()
     monkeypatch.setattr(tables, "HAS_TABLE", True)
-    monkeypatch.setattr(endings, "_reading", lambda: None)
+    monkeypatch.setattr(endings, "_reading", lambda: COMPLETE)
     monkeypatch.setattr(endings, "send_all", made.send_all)
     monkeypatch.setattr(endings, "send_group", made.send_group)
     return made
@@ -142,6 +146,32 @@ def test_one_empty_reading_is_no_proof(world, fake_clock):
     assert "TERM 11" in world.told
 
 
+def test_readings_that_are_not_complete_are_no_proof_either(world, fake_clock, monkeypatch):
+    """Somebody ended before he could be looked at: perhaps one of ours, who has left a child."""
+    world.start(10)
+    world.readings = [lambda: None] * 6 + [lambda: world.start(11)]
+    ending = Ending()
+    ending.add(world, grace=5.0)
+    ending.step()
+    monkeypatch.setattr(endings, "_reading", lambda: INCOMPLETE)
+
+    wait = ending.step()
+
+    assert wait is not None
+    assert "TERM 11" in world.told
+
+
+def test_on_a_machine_where_no_reading_is_complete_the_end_comes_all_the_same(
+    world, fake_clock, monkeypatch
+):
+    """After so many of them it is as sure as it can be."""
+    monkeypatch.setattr(endings, "_reading", lambda: INCOMPLETE)
+    ending = Ending()
+    ending.add(world, grace=5.0)
+
+    assert ending.step() is None
+
+
 def test_what_belongs_to_another_user_is_left_and_told(world, fake_clock):
     """Nobody waits for what can't be ended."""
     world.start(10)
@@ -205,7 +235,7 @@ def test_hurrying_ends_the_grace(world, fake_clock):
 def test_many_trees_are_ended_with_the_same_readings(world, fake_clock, monkeypatch):
     """Not one after the other."""
     readings = []
-    monkeypatch.setattr(endings, "_reading", lambda: readings.append(1))
+    monkeypatch.setattr(endings, "_reading", lambda: readings.append(1) or COMPLETE)
     worlds = [World() for _ in range(100)]
     ending = Ending()
     for one in worlds:

@@ -23,6 +23,10 @@ from holdfast._core.process_tree.mark import marks_of
 __all__ = ("HAS_TABLE", "Proc", "Table", "list_numbers", "own_table", "read_process", "table_since")
 
 
+_CHASES: Final = 50
+"""Most listings in one reading."""
+
+
 class Proc(NamedTuple):
     """One process.
 
@@ -49,9 +53,16 @@ class Proc(NamedTuple):
 
 
 class Table:
-    """All processes at about one moment, by number, parent, session and mark. Not to be changed."""
+    """All processes at about one moment, by number, parent, session and mark. Not to be changed.
 
-    def __init__(self, procs: Iterable[Proc]) -> None:
+    Args:
+        procs: The processes.
+        complete: Whether each that was listed could be read. One that had ended before that may have
+            left a child that was not listed.
+    """
+
+    def __init__(self, procs: Iterable[Proc], *, complete: bool = True) -> None:
+        self.complete = complete
         self.procs = {proc.pid: proc for proc in procs}
         self.children: dict[int, list[Proc]] = defaultdict(list)
         self.sessions: dict[int, list[Proc]] = defaultdict(list)
@@ -133,10 +144,20 @@ def parse_stat(pid: int, text: bytes) -> Proc:
 def read_table() -> Table:
     """Read all processes that this one can see.
 
+    What appears meanwhile is read too, at once: so what forks and ends all the time is seen in between.
+
     Raises:
         OSError: No descriptor is left for reading it.
     """
-    return Table(proc for number in list_numbers() if (proc := read_process(number)) is not None)
+    found: dict[int, Proc | None] = {}
+    for _ in range(_CHASES):
+        unknown = [number for number in list_numbers() if number not in found]
+        if not unknown:
+            break
+        for number in unknown:
+            found[number] = read_process(number)
+    procs = [proc for proc in found.values() if proc is not None]
+    return Table(procs, complete=len(procs) == len(found))
 
 
 def list_numbers() -> list[int]:
