@@ -95,6 +95,7 @@ while time.monotonic() < until:      # each process starts the next one, in a ne
     if os.fork():
         os._exit(0)
     os.setsid()
+    time.sleep(0.002)
 """
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import wait
 from typing import Any, TypeVar
 
 from holdfast.pools._bridge import Bridge
@@ -45,5 +46,5 @@ def run_on(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, R]) -> R:
                     one.cancel()
 
             loop.call_soon_threadsafe(cancel)
-            future.exception()
+            wait((future,))
         raise

@@ -4,8 +4,7 @@ import signal
 
 import pytest
 
-from holdfast._core.process_tree import ending as endings
-from holdfast._core.process_tree import table as tables
+from holdfast._core.process_tree import ending as endings, table as tables
 from holdfast._core.process_tree.course import Left
 from holdfast._core.process_tree.ending import Ending
 from holdfast._core.process_tree.table import Proc, Table

@@ -4,10 +4,7 @@ import os
 
 import pytest
 
-from holdfast._core.process_tree import keeper_main
-from holdfast._core.process_tree import mark as marks
-from holdfast._core.process_tree import table as tables
-from holdfast._core.process_tree import tree as trees
+from holdfast._core.process_tree import keeper_main, mark as marks, table as tables, tree as trees
 from holdfast._core.process_tree.keeper import KEEPER
 from holdfast._core.process_tree.table import Proc, Table, parse_stat
 from holdfast._core.process_tree.tree import Tree

@@ -127,7 +127,10 @@ class Ending:
         waiting = [c for c in courses if c not in fresh and not _is_alive(c) and c.open]
         for course in _without_members(waiting):
             course.state = State.GONE
-        _kill(fresh + [c for c in waiting if c.open and c in late])
+        due = fresh + [c for c in waiting if c.open and c in late]
+        if due:
+            self._wait = _FIRST_WAIT  # it takes the kernel no longer
+        _kill(due)
 
 
 # ---------------------------------------------------------------- asking
