@@ -35,7 +35,7 @@ def start(*words, mark=True):
     """Start something as holdfast starts it."""
     name = new_mark() if mark else None
     environment = mark_environment(os.environ, name) if name else None
-    process = subprocess.Popen(words, start_new_session=True, env=environment)
+    process = subprocess.Popen(words, start_new_session=True, env=environment)  # noqa: S603 - the tree under test
     return process, Tree(process.pid, name)
 
 
@@ -246,7 +246,7 @@ report(children=children_of(os.getpid()))
 
 def test_ending_takes_no_other_childs_status():
     """Only what belongs to the tree is waited for."""
-    other = subprocess.Popen(["true"])
+    other = subprocess.Popen(["/bin/true"])
     process, tree = start("sleep", "60")
     os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
 

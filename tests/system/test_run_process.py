@@ -66,7 +66,9 @@ def test_a_signal_that_ended_it_is_told(run):
 
 def test_a_status_other_than_0_is_an_error_if_asked_for(run):
     """With the result, and the end of what it said."""
-    with pytest.raises(ProcessFailed, match="'sh' ended with exit status 2 .*: it broke") as caught:
+    with pytest.raises(
+        ProcessFailed, match=r"'sh' ended with exit status 2 .*: it broke"
+    ) as caught:
         run(["sh", "-c", "echo it broke >&2; exit 2"], check=True)
 
     assert caught.value.result.returncode == 2
@@ -212,10 +214,8 @@ def test_the_signals_that_python_ignores_are_not_ignored_there(run):
 
 def test_a_timeout_ends_all_that_was_started_and_brings_what_there_was(run, sleepers):
     """Also what is in a session of its own, or a daemon, or deaf."""
-    source = (
-        f"echo so far; setsid sleep {sleepers.seconds} & (setsid sh -c 'trap \"\" TERM; sleep {sleepers.seconds}; sleep {sleepers.seconds}' &); "
-        f"sleep {sleepers.seconds}"
-    )
+    deaf = f"trap '' TERM; sleep {sleepers.seconds}; sleep {sleepers.seconds}"
+    source = f'echo so far; setsid sleep {sleepers.seconds} & (setsid sh -c "{deaf}" &); sleep {sleepers.seconds}'
 
     with pytest.raises(CallTimeout, match="ended with all that it had started") as caught:
         run(["sh", "-c", source], timeout=0.3, kill_grace=0.2)
@@ -292,7 +292,7 @@ def test_a_status_that_other_code_has_taken_is_unknown_and_nothing_hangs(run):
 
 def test_the_children_of_others_are_left_to_them(run):
     """Their status is theirs to take."""
-    other = subprocess.Popen(["sh", "-c", "exit 7"])
+    other = subprocess.Popen(["/bin/sh", "-c", "exit 7"])
     os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
 
     run(["true"])
