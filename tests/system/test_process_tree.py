@@ -221,6 +221,20 @@ def test_without_a_proc_the_group_is_ended(sleepers, monkeypatch):
     assert process.wait() == -signal.SIGKILL
 
 
+def test_where_the_end_can_only_be_seen_by_reaping_the_status_is_kept(sleepers, monkeypatch):
+    """As on macOS before Python 3.13."""
+    monkeypatch.setattr(tables, "HAS_TABLE", False)
+    monkeypatch.delattr(os, "waitid")
+    process, tree = shell("sleep {s} & sleep {s}", sleepers, least=3)
+
+    end_trees([tree], grace=0.1)
+
+    code, _ = tree.reap_root()
+    assert os.waitstatus_to_exitcode(code) == -signal.SIGTERM
+    wait_until(lambda: not sleepers.living())
+    process.returncode = 0
+
+
 def test_orphans_that_come_to_a_subreaper_are_reaped():
     """In a program that the kernel gives its orphans, nothing of the tree stays a zombie."""
     source = """

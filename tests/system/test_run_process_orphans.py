@@ -221,7 +221,6 @@ def test_a_tool_outlives_the_thread_that_started_it(sleepers):
     source = """
 import asyncio, sys, threading
 from holdfast import run_process
-from holdfast._core.process_tree import new_mark
 from holdfast.track.process.spec import make_spec
 from holdfast.track.process.start import discard, start
 from tests.system.failure_programs import report
@@ -275,8 +274,9 @@ asyncio.run(main())
     assert after_run == []
 
 
-def test_a_coroutine_that_is_thrown_away_ends_its_tool(sleepers):
-    """Nobody can await any more; it is killed on the spot."""
+@pytest.mark.parametrize("loop", ["open", "closed"])
+def test_a_coroutine_that_is_thrown_away_ends_its_tool(loop, sleepers):
+    """Nobody can await any more; it is killed on the spot, and its two pipes and its descriptor closed."""
     source = """
 import asyncio, os, sys
 from holdfast.track.process.run import run
@@ -294,10 +294,14 @@ async def until_it_runs():
 
 loop.run_until_complete(until_it_runs())
 before = len(children_of(os.getpid()))
+if sys.argv[2] == "closed":
+    loop.close()
+descriptors = len(os.listdir("/proc/self/fd"))
 call.close()
-report(before=before, after=set(children_of(os.getpid())) == {KEEPER.pid})
+report(pipes=descriptors - len(os.listdir("/proc/self/fd")), before=before,
+       after=set(children_of(os.getpid())) == {KEEPER.pid})
 """
-    figures = run_program(source, sleepers.seconds).figures
+    figures = run_program(source, sleepers.seconds, loop).figures
 
-    assert figures == {"before": 2, "after": True}
+    assert figures == {"before": 2, "after": True, "pipes": 3}
     assert sleepers.living() == []

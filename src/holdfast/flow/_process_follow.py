@@ -7,6 +7,7 @@ from the start until the end.
 
 import asyncio
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Final
 
 from holdfast.flow._process_blocking import run_on
@@ -41,6 +42,9 @@ class Following:
         self._waiter: asyncio.Future[None] | None = None
         self._bridge: Bridge | None = None
         self._closed = False
+        self._over = threading.Event()
+        self._parting = threading.RLock()  # a reader may go, collected, in the middle of it
+        self._parted: set[str] = set()
         self.result: ProcessResult | None = None
 
     async def more(self) -> list[bytes]:
@@ -57,6 +61,7 @@ class Following:
             self._loop = asyncio.get_running_loop()
             self._task = self._loop.create_task(self._follow())
             self._task.add_done_callback(self._wake)
+            self._task.add_done_callback(self._task_over)
         while not self._lines:
             if self._task.done():
                 return self._last_word(self._task)
@@ -116,12 +121,15 @@ class Following:
             await asyncio.wait((task,))
 
     def let_go(self) -> None:
-        """End the program soon; from any thread, at any moment."""
+        """End the program soon, because its reader has gone; from any thread, at any moment."""
+        self._cancel_soon()
+        self._part(reader=True)
+
+    def _cancel_soon(self) -> None:
         loop, task = self._loop, self._task
-        if loop is not None and task is not None and not task.done() and not loop.is_closed():
-            with contextlib.suppress(RuntimeError):
+        if loop is not None and task is not None and not task.done():
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and has cancelled it
                 loop.call_soon_threadsafe(task.cancel)
-        self._give_back()
 
     # ------------------------------------------------------------ for blocking code
 
@@ -137,19 +145,26 @@ class Following:
             self.close_blocking()
             raise
         if not lines:
-            self._give_back()
+            self._part(reader=True)
         return lines
 
     def close_blocking(self) -> None:
         """Do what :meth:`close` does, in blocking code."""
         self._closed = True
-        if self._bridge is not None:
-            try:
-                run_on(self._bridge.loop, self.close())
-            finally:
-                self._give_back()
+        self._cancel_soon()
+        if self._task is not None:
+            self._over.wait()
+        self._part(reader=True)
 
-    def _give_back(self) -> None:
-        bridge, self._bridge = self._bridge, None
-        if bridge is not None:
-            bridge.give_back()
+    def _task_over(self, _: object) -> None:
+        self._over.set()
+        self._part(task=True)
+
+    def _part(self, *, reader: bool = False, task: bool = False) -> None:
+        """The reader, or the task, needs the loop of the bridge no longer; the second one gives it back."""
+        with self._parting:
+            self._parted |= {name for name, over in (("reader", reader), ("task", task)) if over}
+            if self._parted < {"reader", "task"} or self._bridge is None:
+                return
+            bridge, self._bridge = self._bridge, None
+        bridge.give_back()

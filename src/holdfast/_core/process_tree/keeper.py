@@ -28,6 +28,9 @@ __all__ = ("KEEPER", "Keeper")
 
 _ROOM: Final = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib is not needed for it
 
+_NEEDED: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""Without them an interpreter may not find its own library; nothing else is the keeper's business."""
+
 # The packages stand there empty, so that nothing is imported but what the keeper needs.
 _PROGRAM: Final = """
 import sys, types, os
@@ -110,7 +113,7 @@ class Keeper:
             self._pid = os.posix_spawn(
                 sys.executable,
                 arguments,
-                {},
+                {name: os.environ[name] for name in _NEEDED if name in os.environ},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, its.fileno(), 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),

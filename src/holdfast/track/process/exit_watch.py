@@ -56,7 +56,8 @@ class ExitWatch:
         """Watch no longer."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            self._loop.remove_reader(fd)
+            if not self._loop.is_closed():
+                self._loop.remove_reader(fd)
             os.close(fd)
         if self._timer is not None:
             self._timer.cancel()

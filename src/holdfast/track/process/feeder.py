@@ -6,7 +6,7 @@ error, as in a shell.
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable
 from typing import Any, cast
 
 __all__ = ("Feeder", "own_descriptor")
@@ -63,15 +63,20 @@ class Feeder:
                 if not _is_bytes(piece):
                     msg = f"input must give bytes, not {piece!r}; encode text first"
                     raise TypeError(msg)
-                rest: memoryview | None = memoryview(piece).cast("B")
-                while rest := self._write(cast("memoryview", rest)):
-                    await self._writable()
-                if rest is None:
+                if not await self._write_all(memoryview(piece).cast("B")):
                     return
         finally:
             self.close()
             if isinstance(source, AsyncGenerator):
                 await source.aclose()
+
+    async def _write_all(self, data: memoryview) -> bool:
+        """Write all of it; returns whether somebody still reads."""
+        rest = self._write(data)
+        while rest:
+            await self._writable()
+            rest = self._write(rest)
+        return rest is not None
 
     def _write(self, data: memoryview) -> memoryview | None:
         """Write what the pipe takes; returns the rest, or None if nobody reads any more."""
@@ -97,7 +102,7 @@ class Feeder:
             self._ready.set_result(None)
 
     def _forget(self) -> None:
-        if self._ready is not None and self._fd >= 0:
+        if self._ready is not None and self._fd >= 0 and not self._loop.is_closed():
             self._loop.remove_writer(self._fd)
         self._ready = None
 
@@ -113,12 +118,12 @@ def _is_bytes(given: object) -> bool:
     return isinstance(given, bytes | bytearray | memoryview)
 
 
-def _pieces(given: object) -> AsyncIterator[Any]:
+def _pieces(given: Any) -> AsyncIterator[Any]:
     if _is_bytes(given):
         return _each((given,))
-    if isinstance(given, AsyncIterable):
+    if hasattr(given, "__aiter__"):
         return aiter(given)
-    if isinstance(given, Iterable):
+    if hasattr(given, "__iter__"):
         return _each(given)
     msg = f"input must be bytes, an open file, or an iterable of bytes, not {given!r}"
     raise TypeError(msg)

@@ -75,7 +75,8 @@ class Reader:
             return
         self._last = True
         if not self._paused:
-            self._loop.remove_reader(self._fd)
+            if not self._loop.is_closed():
+                self._loop.remove_reader(self._fd)
             self._read_last()
 
     def _read_last(self) -> None:
@@ -91,7 +92,8 @@ class Reader:
         """Close the pipe; what is in it is lost."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            self._loop.remove_reader(fd)
+            if not self._loop.is_closed():
+                self._loop.remove_reader(fd)
             os.close(fd)
-        if not self.ended.done():
+        if not self.ended.done() and not self._loop.is_closed():
             self.ended.set_result(None)

@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from holdfast._core.process_tree.tree import Tree
 from holdfast.sense._rusage import peak_bytes
 
 if TYPE_CHECKING:
@@ -30,16 +31,16 @@ class Status(NamedTuple):
     peak_rss_bytes: int | None = None
 
 
-_late: "list[subprocess.Popen[bytes]]" = []
+_late: "list[tuple[subprocess.Popen[bytes], Tree]]" = []
 _lock = threading.Lock()
 
 
-def reap(process: "subprocess.Popen[bytes]") -> Status:
+def reap(process: "subprocess.Popen[bytes]", tree: Tree) -> Status:
     """Reap ``process``, which has ended; if it has not, it is reaped later and nothing is known of it."""
-    status = _reap(process)
+    status = _reap(process, tree)
     if status is None:
         with _lock:
-            _late.append(process)
+            _late.append((process, tree))
         return Status()
     return status
 
@@ -48,17 +49,18 @@ def reap_late() -> None:
     """Reap those that had not ended when they should have, if they have by now."""
     if _late:
         with _lock:
-            _late[:] = [process for process in _late if _reap(process) is None]
+            _late[:] = [one for one in _late if _reap(*one) is None]
 
 
-def _reap(process: "subprocess.Popen[bytes]") -> Status | None:
+def _reap(process: "subprocess.Popen[bytes]", tree: Tree) -> Status | None:
     try:
-        pid, code, usage = os.wait4(process.pid, os.WNOHANG)
+        found = tree.reap_root()
     except ChildProcessError:  # other code of this program has taken the status
         process.returncode = 0  # the object asks no more
         return Status()
-    if pid == 0:
+    if found is None:
         return None
+    code, usage = found
     process.returncode = os.waitstatus_to_exitcode(code)
     peak = usage.ru_maxrss * _UNIT
     own = peak_bytes()

@@ -104,7 +104,7 @@ def discard(started: Started) -> None:
     for fd in (started.stdin, started.stdout, started.stderr):
         if fd >= 0:
             os.close(fd)
-    reap(started.process)
+    reap(started.process, started.tree)
     KEEPER.ended(started.mark)
 
 

@@ -11,9 +11,8 @@ output is waited for ``linger`` seconds, then it is ended.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from holdfast._core import clock
 from holdfast._core.process_tree.keeper import KEEPER
@@ -31,6 +30,9 @@ if TYPE_CHECKING:
     from holdfast._core.process_tree.course import Left
 
 __all__ = ("Tool",)
+
+_AFTERMATH: Final = (0.001, 0.004)
+"""Seconds between looks for what is left: who has closed its pipe may just be about to end."""
 
 
 class Tool:
@@ -70,6 +72,7 @@ class Tool:
             rest = self._feeder.feed_at_once(spec.input)  # what is short is in the pipe at once
             if rest is not None:
                 self._feeding = loop.create_task(self._feeder.feed(rest))
+                self._feeding.add_done_callback(_no_complaint)
 
     async def finish(self) -> None:
         """Wait until the program has ended by itself, and nothing of it is left.
@@ -86,16 +89,23 @@ class Tool:
         self._seconds = clock.now() - self._started.at
         if open_ends := [one.ended for one in self._readers if not one.ended.done()]:
             await asyncio.wait(open_ends, timeout=self.spec.linger)
-        tree = self._started.tree
-        try:
-            untidy = tree.has_left_any(clock.now() - self._started.at)
-        except OSError:  # no descriptor left for a look
-            untidy = True
-        if untidy:
+        for pause in _AFTERMATH:
+            if not self._is_untidy():
+                break
+            await asyncio.sleep(pause)
+        else:
+            tree = self._started.tree
             self._children = len(tree.known_alive())
             self._seconds = 0.0
             self.left = await end_tree_async(tree, grace=self.spec.kill_grace)
         await self._release()
+
+    def _is_untidy(self) -> bool:
+        """Whether something of the tree still runs."""
+        try:
+            return self._started.tree.has_left_any(clock.now() - self._started.at)
+        except OSError:  # no descriptor left for a look
+            return True
 
     async def end(self) -> None:
         """End the program with all that it started: ask, and kill after ``kill_grace``."""
@@ -121,8 +131,7 @@ class Tool:
         self._settle()
         if feeding is not None:
             feeding.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await feeding  # it ends at once; what it raises now comes too late to matter
+            await asyncio.wait((feeding,))  # it ends at once
 
     def _settle(self) -> None:
         self._over = True
@@ -131,7 +140,7 @@ class Tool:
             self._feeder.close()
         for reader in self._readers:
             reader.last_call()
-        self._status = reap(self._started.process)
+        self._status = reap(self._started.process, self._started.tree)
         self._seconds = self._seconds or clock.now() - self._started.at
         KEEPER.ended(self._started.mark)
 
@@ -157,6 +166,12 @@ class Tool:
             peak_rss_bytes=status.peak_rss_bytes,
             ended_children=self._children,
         )
+
+
+def _no_complaint(feeding: "asyncio.Task[None]") -> None:
+    """What the input raises after the program's end comes too late to matter."""
+    if not feeding.cancelled():
+        feeding.exception()
 
 
 def _keep_in(capture: Capture) -> Callable[[bytes], bool]:
