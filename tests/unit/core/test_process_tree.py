@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from holdfast._core.process_tree import keeper_main, mark as marks, table as tables, tree as trees
+from holdfast._core.process_tree import mark as marks, table as tables, tree as trees
 from holdfast._core.process_tree.keeper import KEEPER
+from holdfast._core.process_tree.register import ABOUT, PLACES, Register
 from holdfast._core.process_tree.table import Proc, Table, parse_stat
 from holdfast._core.process_tree.tree import Tree
 
@@ -181,15 +182,33 @@ def test_all_marks_of_an_owner_are_found(environments):
     assert Table([proc(200), proc(201, parent=200), proc(202)]).owned(b"me") == {b"me.1", b"me.2"}
 
 
-def test_the_keeper_takes_lines_in_pieces():
-    """What it reads ends anywhere."""
-    books = keeper_main.Books()
+def test_what_one_side_writes_the_other_reads():
+    """It is one memory; a place that was given back says nothing, and is given again."""
+    mine = Register()
+    its = Register(os.dup(mine.fd))
+    first, second = mine.take(), mine.take()
+    mine.put(first, 100, 777)
+    running = list(its)
+    mine.give_back(first)
+    again = mine.take()
 
-    for piece in (b"?a.1\n?a.", b"2\n+a.1 10", b"0 777\n", b"?a.3\n-a.3\n"):
-        books.feed(piece)
+    assert running == [(100, 777), (ABOUT, 0)]
+    assert list(its) == [(ABOUT, 0), (ABOUT, 0)]
+    assert again == first != second
+    its.close()
+    mine.close()
 
-    assert books.announced == {"a.2"}
-    assert books.running == {"a.1": (100, 777)}
+
+def test_when_all_places_are_taken_the_rest_has_none():
+    """It is still found by its mark."""
+    register = Register()
+    places = [register.take() for _ in range(PLACES)]
+
+    assert register.take() == -1
+    register.put(-1, 100, 777)
+    register.give_back(-1)
+    assert len(set(places)) == len(list(register)) == PLACES
+    register.close()
 
 
 def test_there_is_no_keeper_before_there_is_something_to_keep():

@@ -17,7 +17,7 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from holdfast._core.process_tree.table import HAS_TABLE, Proc, Table, read_process
+from holdfast._core.process_tree.table import HAS_TABLE, Proc, Table, read_process, read_table
 from holdfast._core.process_tree.younger import read_younger
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Tree:
         # The root, if there was no descriptor left to look at it when it started.
         return self.started < 0 and proc.pid == self.root and proc.parent == _me()
 
-    def has_left_any(self, age: float) -> bool:
-        """Whether something of the tree still runs after its root has ended; a quick look.
+    def left_running(self, age: float) -> int:
+        """Return how many of the tree still run after its root has ended; a quick look if it is none.
 
         Args:
             age: Seconds since the root was started.
@@ -98,9 +98,11 @@ class Tree:
             OSError: No descriptor is left for a look.
         """
         if not HAS_TABLE or self.started < 0:
-            return True  # what can't be seen is told to end
+            return 1  # what can't be seen is told to end
         table = read_younger(self.root, age)
-        return table is None or bool(self.find(table))
+        if table is not None and not self.find(table):
+            return 0
+        return len(self.find(read_table()))
 
     def known_alive(self) -> list[Proc]:
         """Return those members found last time that still run; asks for nothing else, so it is quick."""

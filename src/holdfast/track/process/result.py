@@ -25,7 +25,8 @@ class ProcessResult:
         peak_rss_bytes: Most resident memory of one of them. None where it is unknown, and where it
             was not more than this program's own peak: a child begins as a copy of its parent, and
             the kernel counts that.
-        ended_children: How many processes it left behind, which were ended.
+        ended_children: How many processes it left behind, which were ended. 0 where there is no
+            ``/proc`` to count them.
     """
 
     args: tuple[str, ...]

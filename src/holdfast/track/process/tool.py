@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Tool",)
 
-_AFTERMATH: Final = (0.001, 0.004)
+_AFTERMATH: Final = (0.001, 0.004, 0.0)
 """Seconds between looks for what is left: who has closed its pipe may just be about to end."""
 
 
@@ -90,22 +90,24 @@ class Tool:
         if open_ends := [one.ended for one in self._readers if not one.ended.done()]:
             await asyncio.wait(open_ends, timeout=self.spec.linger)
         for pause in _AFTERMATH:
-            if not self._is_untidy():
+            self._children = self._left_running()
+            if not self._children:
                 break
             await asyncio.sleep(pause)
         else:
             tree = self._started.tree
-            self._children = len(tree.known_alive())
             self._seconds = 0.0
             self.left = await end_tree_async(tree, grace=self.spec.kill_grace)
+            if tree.started < 0:  # there is no /proc to count them
+                self._children = 0
         await self._release()
 
-    def _is_untidy(self) -> bool:
-        """Whether something of the tree still runs."""
+    def _left_running(self) -> int:
+        """How many of the tree still run."""
         try:
-            return self._started.tree.has_left_any(clock.now() - self._started.at)
-        except OSError:  # no descriptor left for a look
-            return True
+            return self._started.tree.left_running(clock.now() - self._started.at)
+        except OSError:  # no descriptor left for a look: whatever there is is told to end
+            return 1
 
     async def end(self) -> None:
         """End the program with all that it started: ask, and kill after ``kill_grace``."""
