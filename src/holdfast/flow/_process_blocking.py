@@ -1,11 +1,10 @@
-"""A coroutine to its end for blocking code, on the loop that all blocking code shares."""
+"""A coroutine to its end for blocking code: on a loop of this thread's own, or on the one of the bridge."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import wait
+from contextvars import copy_context
 from typing import Any, TypeVar
-
-from holdfast.pools._bridge import Bridge
 
 __all__ = ("run_blocking", "run_on")
 
@@ -13,16 +12,16 @@ R = TypeVar("R")
 
 
 def run_blocking(make: Callable[[], Coroutine[Any, Any, R]]) -> R:
-    """Run what ``make`` returns, and wait for its end even when the wait is interrupted.
+    """Run what ``make`` returns on a loop in this thread, which is nobody's else and closed afterwards.
+
+    An interrupt cancels it, and goes on when it has ended. The thread's own loop, if it has set one,
+    stays what it was.
 
     Raises:
         Exception: Whatever it raised.
     """
-    bridge = Bridge.borrow()
-    try:
-        return run_on(bridge.loop, make())
-    finally:
-        bridge.give_back()
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(make(), context=copy_context())
 
 
 def run_on(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, R]) -> R:

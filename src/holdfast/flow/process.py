@@ -121,8 +121,8 @@ async def run_process(  # noqa: PLR0913 - a program has that many sides
 def run_process_sync(cmd: Command, **options: Unpack[RunOptions]) -> ProcessResult:
     r"""Do what :func:`run_process` does, in blocking code; from any thread.
 
-    The program is looked after on a loop that all blocking code of this process shares, in one
-    thread, which is there while somebody needs it. An interrupt (Ctrl-C) ends the program first.
+    The program is looked after by this thread, on a loop that is made for the call. An interrupt
+    (Ctrl-C) ends the program first.
 
     Args:
         cmd: See :func:`run_process`.

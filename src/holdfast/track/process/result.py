@@ -20,6 +20,7 @@ class ProcessResult:
         stderr: Likewise.
         stdout_bytes: How much output there was, kept or not.
         stderr_bytes: Likewise.
+        truncated: Whether something of one of them was left out.
         seconds: How long it ran, from its start to the end of all that it started.
         cpu_s: Processor time of it and of what it waited for; None where it is unknown.
         peak_rss_bytes: Most resident memory of one of them. None where it is unknown, and where it
