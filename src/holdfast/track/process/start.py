@@ -16,14 +16,12 @@ from holdfast._core import clock
 from holdfast._core.process_tree.keeper import KEEPER
 from holdfast._core.process_tree.mark import mark_environment, new_mark
 from holdfast._core.process_tree.tree import Tree
-from holdfast._core.process_tree.waiting import end_trees
 from holdfast.errors import UnderPressure
 from holdfast.sense.own import read_own
 from holdfast.track.process.feeder import own_descriptor
-from holdfast.track.process.reaping import reap
 from holdfast.track.process.spec import Spec
 
-__all__ = ("Started", "discard", "start")
+__all__ = ("Started", "start")
 
 _SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 _WAITS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
@@ -96,16 +94,6 @@ class _Ends:
         for fd in self._open:
             if fd not in but:
                 os.close(fd)
-
-
-def discard(started: Started) -> None:
-    """End at once, blocking, what nobody has taken over."""
-    end_trees([started.tree], grace=0)
-    for fd in (started.stdin, started.stdout, started.stderr):
-        if fd >= 0:
-            os.close(fd)
-    reap(started.process, started.tree)
-    KEEPER.ended(started.mark)
 
 
 def _start(spec: Spec) -> Started:
