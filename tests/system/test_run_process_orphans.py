@@ -117,7 +117,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_1000_calls_cancelled_at_random_leave_nothing(seed, sleepers):
-    """In two programs. No process, no zombie, no descriptor, no permit; some are cancelled again while they are ended."""
+    """In two programs. No process, no zombie, no descriptor, no permit; some are cancelled again meanwhile."""
     figures = run_program(CANCELLATIONS, sleepers.seconds, seed).figures
 
     assert figures == {"all": 500, "some": True, "in_flight": 0, "more": [0, 0]}

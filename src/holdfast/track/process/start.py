@@ -17,7 +17,6 @@ from holdfast._core.process_tree.keeper import KEEPER
 from holdfast._core.process_tree.mark import mark_environment, new_mark
 from holdfast._core.process_tree.tree import Tree
 from holdfast.errors import UnderPressure
-from holdfast.sense.own import read_own
 from holdfast.track.process.feeder import own_descriptor
 from holdfast.track.process.spec import Spec
 
@@ -65,6 +64,8 @@ async def start(spec: Spec) -> Started:
 
 
 def _refusal(spec: Spec, error: OSError, tries: int, waited: float) -> UnderPressure:
+    from holdfast.sense.own import read_own  # noqa: PLC0415 - quick to import only when it is not
+
     own = read_own()
     msg = (
         f"the system refused {tries} times in {waited:.2f} s to start "
