@@ -8,6 +8,7 @@ tried again for a while; then the call is refused, and the program never ran.
 import asyncio
 import errno
 import os
+import resource
 import subprocess
 from dataclasses import dataclass
 from typing import Final
@@ -64,14 +65,16 @@ async def start(spec: Spec) -> Started:
 
 
 def _refusal(spec: Spec, error: OSError, tries: int, waited: float) -> UnderPressure:
-    from holdfast.sense.own import read_own  # noqa: PLC0415 - quick to import only when it is not
-
-    own = read_own()
+    # Nothing is imported and nothing opened here: that is what just failed.
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bound = (
+        f"the limit on descriptors (this process may open {most})"
+        if error.errno in {errno.EMFILE, errno.ENFILE}
+        else "that on processes or memory"
+    )
     msg = (
-        f"the system refused {tries} times in {waited:.2f} s to start "
-        f"{spec.args[0]!r}: {error.strerror}; it never ran. This process has {own.fds} of at most "
-        f"{own.fd_limit} descriptors open. Run fewer at once, or raise the limit on "
-        f"{'descriptors' if error.errno in {errno.EMFILE, errno.ENFILE} else 'processes or memory'}"
+        f"the system refused {tries} times in {waited:.2f} s to start {spec.args[0]!r}: "
+        f"{error.strerror}; it never ran. Run fewer at once, or raise {bound}"
     )
     return UnderPressure(msg, retry_after=1.0)
 
