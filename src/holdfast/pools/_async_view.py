@@ -39,6 +39,8 @@ class _Owner(Protocol):
 
     def _bridge_loop(self) -> asyncio.AbstractEventLoop: ...
 
+    def _clean_up_view(self) -> "AsyncCalls": ...
+
 
 class AsyncCalls:
     """What can be asked of an :class:`AsyncPool`, with one set of options.
@@ -78,20 +80,18 @@ class AsyncCalls:
         Raises:
             ValueError: ``key``, ``priority`` or ``reserved`` would mean nothing to this pool, or is none.
         """
-        view = self._view(reserved)
-        view._options = self._options.with_(timeout, queue_timeout, key, priority)
-        view._owner = self._pool
-        return view
+        return self._view(reserved, self._options.with_(timeout, queue_timeout, key, priority))
 
-    def _view(self, reserved: bool | Unset) -> "AsyncCalls":
+    def _view(self, reserved: bool | Unset, options: Options) -> "AsyncCalls":
         pool = self._pool
         core, kept = pool._core, pool._reserve  # noqa: SLF001 - its own view
         view = AsyncCalls()
         if reserved is True or (reserved is UNSET and self._core is kept):
-            from holdfast.pools._reserve_async import ReservedAsyncCalls  # noqa: PLC0415 - few have one
-
-            view, core = ReservedAsyncCalls(), kept_or_raise(kept, core.admission.name)
-        view._core = core
+            view = pool._clean_up_view()  # noqa: SLF001 - its own view
+            core = kept_or_raise(kept, core.admission.name)
+        view._core = core  # noqa: SLF001 - made here
+        view._options = options  # noqa: SLF001 - likewise
+        view._owner = pool  # noqa: SLF001 - likewise
         return view
 
     async def run(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -82,18 +82,15 @@ class ThreadCalls:
         Raises:
             ValueError: ``key``, ``priority`` or ``reserved`` would mean nothing to this pool, or is none.
         """
-        view = self._view(reserved)
-        view._options = self._options.with_(timeout, queue_timeout, key, priority)
-        view._owner = self._pool
-        return view
+        return self._view(reserved, self._options.with_(timeout, queue_timeout, key, priority))
 
-    def _view(self, reserved: bool | Unset) -> "ThreadCalls":
+    def _view(self, reserved: bool | Unset, options: Options) -> "ThreadCalls":
         pool = self._pool
         core, kept = pool._core, pool._reserve  # noqa: SLF001 - its own view
         view = ThreadCalls()
         if reserved is True or (reserved is UNSET and self._core is kept):
             core = kept_or_raise(kept, core.admission.name)
-        view._core = core
+        view._core, view._options, view._owner = core, options, pool
         return view
 
     async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

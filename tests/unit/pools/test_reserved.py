@@ -194,7 +194,12 @@ def test_a_kept_worker_is_for_clean_up_alone():
         assert clean.submit(threading.current_thread).result(20).name == "holdfast:db/reserved-0"
         assert asyncio.run(asyncio.wait_for(clean.run(pow, 2, 3), 20)) == 8
         stats = pool.stats()
-        assert (stats.limit, stats.in_flight, stats.queued, stats.reserved.completed) == (2, 2, 1, 2)
+        assert (stats.limit, stats.in_flight, stats.queued, stats.reserved.completed) == (
+            2,
+            2,
+            1,
+            2,
+        )
         with pytest.raises(QueueFull):
             pool.submit(int)
         release.set()
@@ -244,7 +249,7 @@ def test_a_cancelled_clean_up_call_leaves_the_line_or_is_abandoned():
     assert asyncio.run(main(pool, release)) == (1, 1, 0)
     assert len(pool.abandoned()) == 2
     release.set()
-    while any((half.in_flight for half in (pool.stats(), pool.stats().reserved))):
+    while any(half.in_flight for half in (pool.stats(), pool.stats().reserved)):
         threading.Event().wait(0.001)  # abandoned calls are not waited for
     assert pool.drain(20)
 
