@@ -105,8 +105,15 @@ class AdmissionMachine(RuleBasedStateMachine):
         )
         self.rejected = {}
         self.peak_in_flight = 0
-        self.longest = max_queue  # so long may the queue be: a pool that was made smaller keeps its calls
-        self.last_ceiling, self.last_turns, self.most_in_flight, self.peak_queued = limit, set(), 0, 0
+        self.longest = (
+            max_queue  # so long may the queue be: a pool that was made smaller keeps its calls
+        )
+        self.last_ceiling, self.last_turns, self.most_in_flight, self.peak_queued = (
+            limit,
+            set(),
+            0,
+            0,
+        )
         self.idle_calls, self.idle_expected, self.idle_pending = [], [], []
 
     # ------------------------------------------------------------ the model

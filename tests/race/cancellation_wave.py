@@ -229,11 +229,22 @@ class Wave:
             if earlier.moment == "queued":
                 earlier.strike()
         for future in futures:
+            self._wait_for(future)
+
+    def _wait_for(self, future: "Future[int]") -> None:
+        """Wait while there is progress anywhere: on a slow machine the calls before it take their time."""
+        seen = -1
+        while not future.done():
+            error: BaseException | None = None
             try:
                 future.exception(STALL)
-            except BaseException as error:  # noqa: BLE001 - cancelled, as its callback was told; or late
-                if not future.done():
-                    self.faults.append(f"a future is not settled: {error!r}")
+            except BaseException as one:  # noqa: BLE001 - cancelled, as its callback was told; or late
+                error = one
+            progress = len(self.told) + sum(stats.submitted for stats in self.stats())
+            if not future.done() and progress == seen:
+                self.faults.append(f"a future is not settled: {error!r}")
+                return
+            seen = progress
 
     def _settled(self, call: Call, future: "asyncio.Future[int] | Future[int]") -> None:
         if future.cancelled():

@@ -23,7 +23,14 @@ from typing import Final
 
 from holdfast._core.clock import Latch
 
-__all__ = ("PipeLatch", "borrow_latch", "close_stock", "closed_lock", "give_back_latch", "open_latch")
+__all__ = (
+    "PipeLatch",
+    "borrow_latch",
+    "close_stock",
+    "closed_lock",
+    "give_back_latch",
+    "open_latch",
+)
 
 _STOCK: Final = 8
 

@@ -91,7 +91,7 @@ class LoopState:
 
     __slots__ = (
         "__weakref__",
-                "_closer",
+        "_closer",
         "_lock",
         "_loop",
         "_release_fd",
@@ -103,6 +103,7 @@ class LoopState:
         "burst",
         "closing",
         "deferred",
+        "kept",
         "letters",
     )
 
@@ -120,11 +121,15 @@ class LoopState:
         self._timer_at = math.inf
         self._wake_fd = -1
         self.closing = False
+        self.kept: set[object] = set()  # what runs here, and nobody else may hold: asyncio does not
         self._closer: AsyncGenerator[None] | None = None
         self._hook_close(loop)
         if hasattr(os, "eventfd"):
             self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._release_fd = weakref.finalize(self, os.close, self._wake_fd)
+            self._release_fd.atexit = (
+                False  # what pools have accepted is finished at exit, through here
+            )
             loop.add_reader(self._wake_fd, self._on_wake)
             self._closer = _close_at_shutdown(weakref.ref(self))
             with contextlib.suppress(StopIteration):

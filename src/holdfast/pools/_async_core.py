@@ -8,8 +8,9 @@ from holdfast._core.clock import Clock
 from holdfast._core.loops import LoopState, at_loop_end, loop_state
 from holdfast.errors import QueueTimeout, Rejected
 from holdfast.pools._admission import Admission
-from holdfast.pools._deadlock_looks import note
+from holdfast.pools._deadlock_notes import Level, note
 from holdfast.pools._entry import WAITING, Entry
+from holdfast.pools._stats import PoolStats
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 
@@ -55,7 +56,11 @@ class Waiter:
         self.received = False
         self.error: Rejected | None = None
         self.due: float | None = None
-        note(self, core.admission)
+        fresh = core.fresh
+        if fresh is not None and fresh.armed and fresh.mailbox is self.mailbox:
+            fresh.waits.append(self)
+        else:
+            core.fresh = note(self, core.admission)
 
     def leave_line(self) -> None:
         """Whoever waited will not go on: to leave the line, or let the permit go to the next."""
@@ -122,12 +127,18 @@ class AsyncCore:
         "_gate_armed",
         "admission",
         "clock",
+        "fresh",
     )
 
     def __init__(self, admission: Admission, *, clock: Clock) -> None:
         self.admission = admission
         self.clock = clock
         self._gate_armed = False
+        self.fresh: Level | None = None  # where the last coroutine that waits was noted
+
+    def stats(self) -> PoolStats:
+        """Return one consistent reading."""
+        return self.admission.stats()
 
     async def wait_for_permit(self, queue_timeout: float | None) -> None:
         """Stand in line; returns with a permit, or raises without one."""
@@ -166,7 +177,10 @@ class AsyncCore:
 
     def leave(self, *, ok: bool) -> None:
         """Give one call's permit back, to whoever is next."""
-        then = self.admission.leave(ok=ok)
+        self.go_on(self.admission.leave(ok=ok))
+
+    def go_on(self, then: Entry | None) -> None:
+        """A call has given its permit back, and this entry has got it, or nobody."""
         if then is not None:
             self.pass_on(then)
         elif self.admission.gate is not None:
@@ -202,7 +216,7 @@ class AsyncCore:
         admission = self.admission
         if not self._gate_armed and admission.gate_opens_in > 0.0 and admission.has_work():
             self._gate_armed = True
-            TIMER.watch(_GateOpens(self), admission.gate_opens_in)
+            TIMER.remind(_GateOpens(self), admission.gate_opens_in)
 
     def gate_opened(self) -> None:
         """The rate allows the next start."""

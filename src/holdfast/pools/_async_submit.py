@@ -12,7 +12,7 @@ from holdfast._core.loops import LoopState, loop_state
 from holdfast.errors import CallTimeout, QueueTimeout, Rejected, UnderPressure
 from holdfast.pools._async_core import AsyncCore, RunDeadline
 from holdfast.pools._entry import WAITING
-from holdfast.pools._timer import TIMER
+from holdfast.pools._timer import TIMER, patient
 
 __all__ = ("AsyncCall",)
 
@@ -73,12 +73,21 @@ class AsyncCall(CallFuture[Any]):
         try:
             # Entered first, looked second: either we see the flag, or whoever sets it sees the lock.
             if not self._is_accepted:
-                self._core.clock.acquire(lock, None)
+                patient(self._core.clock, lock, None)
         except BaseException:  # an interrupt: the caller will never see the future
             admission.withdraw(self)
             raise
         if not self.began and self.done() and isinstance(error := self.exception(), Rejected):
             raise error
+
+    def line_up_if_free(self, core: AsyncCore) -> bool:
+        """Take a permit of another core, if one is free that nobody waits for; else nothing is changed."""
+        own, self._core = self._core, core
+        if core.admission.line_up_if_free(self):
+            core.pump()
+            return True
+        self._core = own
+        return False
 
     def _watch(self, queue_timeout: float) -> None:
         try:
@@ -149,6 +158,7 @@ class AsyncCall(CallFuture[Any]):
             self._timing.start()
         self._task = asyncio.Task(self._run(), loop=self._loop, context=self._context)
         self._task.add_done_callback(self._ended)
+        self._mailbox.kept.add(self)
         return True
 
     def _lose(self) -> None:
@@ -161,6 +171,7 @@ class AsyncCall(CallFuture[Any]):
         task = self._task
         assert task is not None  # noqa: S101 - it is of a task that the loop has
         task.remove_done_callback(self._ended)
+        self._mailbox.kept.discard(self)
         self._core.leave(ok=False)
         self._lose()
 
@@ -183,6 +194,7 @@ class AsyncCall(CallFuture[Any]):
         return value
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._mailbox.kept.discard(self)
         self._args = ()
         self._kwargs = {}
         error = asyncio.CancelledError() if task.cancelled() else task.exception()

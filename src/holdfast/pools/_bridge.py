@@ -27,7 +27,9 @@ class Bridge:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        loop_state(self.loop)  # made while nobody else can see the loop; callers in threads post to it
+        loop_state(
+            self.loop
+        )  # made while nobody else can see the loop; callers in threads post to it
         self._borrowers = 0
         try:
             self._thread = start_thread("holdfast:loop", self._run)

@@ -13,7 +13,8 @@ from typing import Final, Protocol
 from holdfast._core.clock import now
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock_above import Looker
-from holdfast.pools._deadlock_known import KNOWN, Holder, Root
+from holdfast.pools._deadlock_known import KNOWN, Holder
+from holdfast.pools._deadlock_notes import Root
 from holdfast.pools._deadlock_search import may_be_stuck
 
 __all__ = ("find_behind",)

@@ -39,6 +39,7 @@ class Ledger:
         "closed",
         "contended",
         "counters",
+        "door",
         "gate",
         "gate_opens_in",
         "in_flight",
@@ -64,7 +65,9 @@ class Ledger:
         self.queued_bytes = 0
         self.gate = gate
         self.gate_opens_in = 0.0  # seconds, where the rate has denied the last claim
-        self.room = 0  # so many may be in line or in flight, where that is all that is asked of a call
+        self.room = (
+            0  # so many may be in line or in flight, where that is all that is asked of a call
+        )
         self.in_flight = 0
         self.abandoned: int = 0
         self.closed = False
@@ -79,7 +82,7 @@ class Ledger:
         self._shown_at: float | None = None
         self._line: Line = OrderedDict()
         self._blocked: OrderedDict[Entry, None] = OrderedDict()
-        self._waiting_turns = 0  # of the entries in line, those of streams
+        self._waiting_turns: int = 0  # of the entries in line, those of streams
         self._tallies: set[Tally] = set()
 
     # ------------------------------------------------------------ figures

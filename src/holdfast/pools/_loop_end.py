@@ -37,4 +37,3 @@ def _name_in(link: Link, functions: frozenset[str], name: str) -> Any:
     if code.co_qualname in functions and is_ours(code) and frame is not None:
         return frame.f_locals.get(name)
     return None
-

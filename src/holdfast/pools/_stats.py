@@ -44,6 +44,8 @@ class PoolStats:
             eight; items of streams don't stand in line one by one, and are not in it.
         run: How long calls and items ran.
         seconds: How long this reading covers: since the pool was made, or since the earlier one.
+        reserved: The same of the permits that are kept for clean-up work, which are in no figure of
+            these; None where the pool keeps none.
     """
 
     name: str
@@ -70,6 +72,7 @@ class PoolStats:
     run: Histogram
     seconds: float
     starting: int = 0
+    reserved: "PoolStats | None" = None
 
     @property
     def utilisation(self) -> float:
@@ -103,6 +106,9 @@ class PoolStats:
             wait=self.wait.since(earlier.wait),
             run=self.run.since(earlier.run),
             seconds=self.seconds - earlier.seconds,
+            reserved=self.reserved
+            if self.reserved is None or earlier.reserved is None
+            else self.reserved.since(earlier.reserved),
         )
 
 

@@ -16,7 +16,7 @@ from holdfast._core.future import CallFuture
 from holdfast._core.loops import LoopState
 from holdfast.errors import Rejected
 from holdfast.pools._admission import Admission
-from holdfast.pools._deadlock_futures import park
+from holdfast.pools._deadlock_waits import park
 from holdfast.pools._entry import ENDED, WAITING, Entry
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ leaves, and its outcome is brought to whoever waits.
 
 import logging
 import threading
-from typing import Any
 
 from holdfast._core.clock import Latch
 from holdfast._core.loops import end_pass_here
@@ -365,6 +364,10 @@ class ThreadCore:
                 describe(running_calls(others)),
             )
         return left <= 0
+
+    def where_it_runs(self) -> str:
+        """Say what runs now, for which somebody may wait, and where it stands."""
+        return describe(running_calls(self.crew.workers()))
 
     def abandoned_calls(self) -> tuple[AbandonedCall, ...]:
         """Return the calls that run although nobody waits for them."""

@@ -30,6 +30,7 @@ from holdfast.pools._entry import Entry
 from holdfast.pools._idle import IdleStack
 from holdfast.pools._supply import SUPPLY
 from holdfast.pools._thread_hire import Hiring
+from holdfast.pools._timer import TIMER
 from holdfast.pools._worker import Worker
 
 __all__ = ("ThreadCrew",)
@@ -128,9 +129,9 @@ class ThreadCrew(Hiring):
             if entry is not None:
                 worker.served = True
                 return entry
-            if not stays or not (
-                self._acquire(worker.latch, self._idle_timeout) or self._was_sent(worker)
-            ):
+            # An idle worker stands in for the timer, where the system refuses its thread.
+            wait = self._stand_in if TIMER.threadless else self._acquire
+            if not stays or not (wait(worker.latch, self._idle_timeout) or self._was_sent(worker)):
                 return None
             if worker.entry is not None:
                 return self._take_over(worker)
@@ -194,6 +195,9 @@ class ThreadCrew(Hiring):
                     return False
             if self._acquire(worker.latch, self._idle_timeout):
                 return True
+
+    def _stand_in(self, latch: Latch, timeout: float | None) -> bool:
+        return TIMER.stand_in(self.clock, latch, timeout)
 
     def _leave(self, worker: Worker) -> None:
         """Under the lock: the worker leaves; its thread has a few steps to go, which a join waits for."""

@@ -16,7 +16,6 @@ be told; so a worker that has not begun is void, and its thread, if there is one
 even that be interrupted, an idle worker finds out that it was sent when it has been idle for long.
 """
 
-import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -220,8 +219,7 @@ class Hiring:
         pause = SUPPLY.refused(self.now())
         text = "pool %r: the system refused a thread (%s); %d serve the queue"
         log.warning(text, self.admission.name, str(error), len(self._workers))
-        with contextlib.suppress(RuntimeError):  # no timer either: the next call tries again
-            TIMER.watch(_Later(self.hire), pause)
+        TIMER.remind(_Later(self.hire), pause)
 
     def _give_up(self, worker: Worker) -> None:
         """Under the lock: a worker that has not begun never will."""

@@ -15,6 +15,7 @@ from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCall, inherit
 from holdfast.pools._options import UNSET, Options, Ranked, Unset
 from holdfast.pools._ranked_stream import RankedThreadStream
+from holdfast.pools._reserve import kept_or_raise, with_reserve
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._stream_engine import StreamOptions
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall
@@ -35,6 +36,9 @@ PLAIN: Final = Options()
 
 class _Owner(Protocol):
     """What a view asks of its pool."""
+
+    _core: ThreadCore
+    _reserve: ThreadCore | None
 
     @property
     def name(self) -> str: ...
@@ -62,6 +66,7 @@ class ThreadCalls:
         queue_timeout: float | Unset | None = UNSET,
         key: Hashable | Unset = UNSET,
         priority: float | Unset = UNSET,
+        reserved: bool | Unset = UNSET,
     ) -> "ThreadCalls":
         """Return a light view of this pool whose calls and streams have other options.
 
@@ -71,14 +76,21 @@ class ThreadCalls:
             key: Whom they belong to, anything hashable; in a pool with ``order=Fair()`` only.
             priority: How urgent they are, lower is more, 0 is usual; in a pool with
                 ``order=Priority()`` only.
+            reserved: Whether they are clean-up work: on any permit that is free, and else on one of
+                those that a pool with ``reserved`` keeps. They wait for no rate and in no order.
 
         Raises:
-            ValueError: ``key`` or ``priority`` would mean nothing to this pool, or is none.
+            ValueError: ``key``, ``priority`` or ``reserved`` would mean nothing to this pool, or is none.
         """
+        return self._view(reserved, self._options.with_(timeout, queue_timeout, key, priority))
+
+    def _view(self, reserved: bool | Unset, options: Options) -> "ThreadCalls":
+        pool = self._pool
+        core, kept = pool._core, pool._reserve  # noqa: SLF001 - its own view
         view = ThreadCalls()
-        view._core = self._core
-        view._options = self._options.with_(timeout, queue_timeout, key, priority)
-        view._owner = self._pool
+        if reserved is True or (reserved is UNSET and self._core is kept):
+            core = kept_or_raise(kept, core.admission.name)
+        view._core, view._options, view._owner = core, options, pool
         return view
 
     async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -353,4 +365,4 @@ class ThreadCalls:
 
     def stats(self) -> PoolStats:
         """Return one consistent reading of the pool."""
-        return self._core.stats()
+        return with_reserve(self._core, self._pool._reserve)  # noqa: SLF001 - its own view

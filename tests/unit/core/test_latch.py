@@ -11,7 +11,9 @@ import pytest
 from holdfast._core import clock, latch
 from holdfast._core.future import CallFuture
 
-needs_poll = pytest.mark.skipif(not hasattr(select, "poll"), reason="pipes can't be waited for here")
+needs_poll = pytest.mark.skipif(
+    not hasattr(select, "poll"), reason="pipes can't be waited for here"
+)
 
 
 def _borrow_all():
