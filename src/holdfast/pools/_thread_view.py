@@ -13,6 +13,7 @@ from holdfast._core.loops import end_pass_here, loop_state
 from holdfast._core.outcome import Outcome
 from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCall, inherit
+from holdfast.pools._entry import WAITING
 from holdfast.pools._options import UNSET, Options, Ranked, Unset
 from holdfast.pools._ranked_stream import RankedThreadStream
 from holdfast.pools._reserve import kept_or_raise, with_reserve
@@ -121,6 +122,9 @@ class ThreadCalls:
         call.fn = fn
         call.args = args
         call.kwargs = kwargs
+        call.state = WAITING
+        call.abandoned = False
+        call.due = call.error = None
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
         try:
