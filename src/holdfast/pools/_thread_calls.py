@@ -186,21 +186,36 @@ class SubmittedCall(CallFuture[Any]):
     admission's lock decides: once it is ENDED or abandoned nobody else can.
     """
 
+    __slots__ = (
+        "_began",
+        "_exception",
+        "_parked",
+        "_result",
+        "_state",
+        "_taken",
+        "abandoned",
+        "args",
+        "context",
+        "core",
+        "due",
+        "fn",
+        "kwargs",
+        "state",
+    )
     core: CallHost
     context: Context
     fn: Any  # None when it has been let go
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-
+    state: int
+    abandoned: bool
+    due: float | None
     counted = True
     size = 0
-    state = WAITING
-    abandoned = False
     abandoned_at: float | None = None
     timeout: float | None = None
     queue_until: float | None = None
     started: float | None = None
-    due: float | None = None
     _is_accepted = False
     _accept_lock: "threading.Lock | None" = None
 

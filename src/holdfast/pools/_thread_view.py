@@ -3,6 +3,7 @@
 import asyncio
 from asyncio.events import _get_running_loop  # the one question that must cost nothing
 from collections.abc import AsyncIterable, Callable, Coroutine, Hashable, Iterable
+from concurrent.futures._base import PENDING
 from contextvars import copy_context
 from functools import wraps
 from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, cast, overload
@@ -166,6 +167,10 @@ class ThreadCalls:
         call.fn = fn
         call.args = args
         call.kwargs = kwargs
+        call.state = WAITING
+        call._state = PENDING
+        call.abandoned = call._began = call._taken = False
+        call.due = call._exception = call._parked = None
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
         loop = _get_running_loop()
