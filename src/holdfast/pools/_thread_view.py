@@ -3,6 +3,7 @@
 import asyncio
 from asyncio.events import _get_running_loop  # the one question that must cost nothing
 from collections.abc import AsyncIterable, Callable, Coroutine, Hashable, Iterable
+from concurrent.futures._base import PENDING
 from contextvars import copy_context
 from functools import wraps
 from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, cast, overload
@@ -13,6 +14,7 @@ from holdfast._core.loops import end_pass_here, loop_state
 from holdfast._core.outcome import Outcome
 from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCall, inherit
+from holdfast.pools._entry import WAITING
 from holdfast.pools._keyed import IdempotencyKey
 from holdfast.pools._options import UNSET, Options, Ranked, Unset
 from holdfast.pools._ranked_stream import RankedThreadStream
@@ -132,6 +134,9 @@ class ThreadCalls:
         call.fn = fn
         call.args = args
         call.kwargs = kwargs
+        call.state = WAITING
+        call.abandoned = False
+        call.due = call.error = None
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
         try:
@@ -173,6 +178,10 @@ class ThreadCalls:
         call.fn = fn
         call.args = args
         call.kwargs = kwargs
+        call.state = WAITING
+        call._state = PENDING
+        call.abandoned = call._began = call._taken = False
+        call.due = call._exception = call._parked = None
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
         loop = _get_running_loop()
