@@ -2,9 +2,9 @@
 
 import pytest
 from hypothesis import given, settings, strategies as st
+from tests.property.nests import Call, Nest, never_stuck, one_after_the_other
 
 from holdfast.errors import WouldDeadlock
-from tests.property.nests import Call, Nest, never_stuck, one_after_the_other
 
 KINDS = st.lists(st.tuples(st.booleans(), st.integers(1, 2)), min_size=1, max_size=3)
 
@@ -36,11 +36,11 @@ def test_one_call_at_a_time_is_refused_exactly_where_it_would_wait_for_ever(nest
     """What becomes of every call can be told beforehand, and comes so."""
     kinds, root = nest
 
-    with Nest(kinds) as nest:
-        nest.begin_and_wait([root], in_loop=in_loop)
+    with Nest(kinds) as pools:
+        pools.begin_and_wait([root], in_loop=in_loop)
 
-        assert nest.told == one_after_the_other(root, kinds)
-        assert all(error.cycle for error in nest.errors)
+        assert pools.told == one_after_the_other(root, kinds)
+        assert all(error.cycle for error in pools.errors)
 
 
 @pytest.mark.timeout(240)

@@ -16,7 +16,7 @@ from holdfast.flow._flight_handover import pass_on
 from holdfast.flow._flight_ring import INSIDE, untie
 from holdfast.flow._flight_run import OPEN, Run
 from holdfast.flow._flight_stall import unwatch, watch
-from holdfast.pools._deadlock_park import park
+from holdfast.pools._deadlock_waits import park
 
 __all__ = ("join_blocking", "run_blocking")
 

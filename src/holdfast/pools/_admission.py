@@ -19,7 +19,7 @@ a pool does happens outside the lock.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final, cast
 
 from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry
 from holdfast.pools._permits import Permits, call_all
@@ -98,6 +98,10 @@ class Admission(Permits):
                 if taken - self.ceiling >= counters.peak_queued:
                     self._note_peak_queued()
             return _QUEUED
+        return self._line_up_closely(entry, may_block=may_block)
+
+    def _line_up_closely(self, entry: Entry, *, may_block: bool) -> tuple[bool, list[Entry] | None]:
+        """The same, where something may speak against it."""
         if self.closed:
             raise self._refusal(
                 self.why_closed,
@@ -116,7 +120,7 @@ class Admission(Permits):
                 raise self._refusal_when_full(entry)
         elif self.gate is not None and self.overflow == "reject":
             self._check_rate(self.gate)
-        counters.submitted += 1
+        self.counters.submitted += 1
         if queued:
             self._put(entry)
         else:
@@ -131,10 +135,12 @@ class Admission(Permits):
             return False
         if not self._has_room_for_all(entries):
             return False
-        line = self._line
+        line: Any = self._line
         self.counters.submitted += len(entries)
         if type(line) is OrderedDict:
-            line.update(dict.fromkeys(entries))  # one step, which no interrupt divides
+            cast("dict[Entry, None]", line).update(
+                dict.fromkeys(entries)
+            )  # no interrupt divides it
         else:
             for entry in entries:
                 line[entry] = None

@@ -42,6 +42,8 @@ class _Owner(Protocol):
     def _keyed(self, view: "AsyncCalls", key: IdempotencyKey | Unset) -> "AsyncCalls": ...
     def _guarded(self, view: "AsyncCalls", retry: object, fallback: object) -> "AsyncCalls": ...
 
+    def _clean_up_view(self) -> "AsyncCalls": ...
+
 
 class AsyncCalls:
     """What can be asked of an :class:`AsyncPool`, with one set of options.
@@ -93,24 +95,24 @@ class AsyncCalls:
             ValueError: ``key``, ``priority``, ``reserved`` or ``idempotency_key`` would mean nothing to this
                 pool, or is none.
         """
-        view = self._view(reserved)
-        view._options = self._options.with_(timeout, queue_timeout, key, priority)
-        view._owner = self._pool
+        options = self._options.with_(timeout, queue_timeout, key, priority)
+        view = self._view(reserved, options)
         if idempotency_key is not UNSET and idempotency_key is not None:
             view = self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
         if retry is UNSET and fallback is UNSET:
             return view
         return self._pool._guarded(view, retry, fallback)  # noqa: SLF001 - likewise
 
-    def _view(self, reserved: bool | Unset) -> "AsyncCalls":
+    def _view(self, reserved: bool | Unset, options: Options) -> "AsyncCalls":
         pool = self._pool
         core, kept = pool._core, pool._reserve  # noqa: SLF001 - its own view
         view = AsyncCalls()
         if reserved is True or (reserved is UNSET and self._core is kept):
-            from holdfast.pools._reserve_async import ReservedAsyncCalls  # noqa: PLC0415 - few have one
-
-            view, core = ReservedAsyncCalls(), kept_or_raise(kept, core.admission.name)
-        view._core = core
+            view = pool._clean_up_view()  # noqa: SLF001 - its own view
+            core = kept_or_raise(kept, core.admission.name)
+        view._core = core  # noqa: SLF001 - made here
+        view._options = options  # noqa: SLF001 - likewise
+        view._owner = pool  # noqa: SLF001 - likewise
         return view
 
     async def run(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:

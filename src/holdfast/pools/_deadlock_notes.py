@@ -22,11 +22,11 @@ from asyncio.events import _get_running_loop  # None outside a loop, without an 
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from holdfast._core.loops import LoopState, loop_state
+from holdfast.pools._deadlock_later import look
 from holdfast.pools._entry import WAITING, Entry
 
 if TYPE_CHECKING:
     from holdfast.pools._admission import Admission
-    from holdfast.pools._deadlock_known import Holder
 
 __all__ = (
     "FIRST_LOOK",
@@ -75,7 +75,7 @@ class Root:
 
     def __init__(self, entry: Entry, age: int) -> None:
         self.entry = entry
-        self.holders: tuple[Holder, ...] = ()
+        self.holders: tuple[Any, ...] = ()  # of what is known of nested waits
         self.age = age
         self.behind: list[Root] = []
 
@@ -201,8 +201,6 @@ class Level:
 
     def _look(self, waits: list[Any]) -> None:
         try:
-            from holdfast.pools._deadlock_looks import look  # noqa: PLC0415 - see the top
-
             look(self._notes, waits, self._number)
         except Exception:  # a wait that can't be looked at is nobody's fault; it just goes on
             log.exception("the search for deadlocks has failed; the calls in question go on")

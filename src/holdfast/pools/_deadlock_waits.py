@@ -16,10 +16,11 @@ from typing import Any
 from holdfast._core.clock import Clock, Latch, current
 from holdfast._core.future import CallFuture, Waits, watch_waits
 from holdfast.errors import WouldDeadlock
+from holdfast.pools._deadlock_later import wait_and_look, watch_collected
 from holdfast.pools._deadlock_notes import FIRST_LOOK, note_call
 from holdfast.pools._deadlock_stacks import on_worker_thread
 from holdfast.pools._entry import WAITING
-from holdfast.pools._timer import patient
+from holdfast.pools._timer import TIMER, patient
 
 __all__ = ("PoolWaits", "park")
 
@@ -47,8 +48,6 @@ def park(
     first = FIRST_LOOK if timeout is None else min(FIRST_LOOK, timeout)
     if clock.acquire(latch, first):
         return True
-    from holdfast.pools._deadlock_park import wait_and_look  # noqa: PLC0415 - see the top
-
     left = None if timeout is None else timeout - first
     return wait_and_look(clock, target, latch, left, place_only=place_only)
 
@@ -61,6 +60,8 @@ class PoolWaits(Waits):
         if timeout is not None:
             return patient(current(), latch, timeout)
         loop = _get_running_loop()
+        if loop is None and not TIMER.threadless and not on_worker_thread():
+            return current().acquire(latch, None)  # nobody's permit waits here
         if loop is not None and getattr(future, "_loop", None) is loop and not future.done():
             _refuse_on_own_loop(future)
         return park(current(), future, latch, None)
@@ -75,8 +76,6 @@ class PoolWaits(Waits):
     def collected(self, waiter: object) -> None:
         """``concurrent.futures`` is about to wait for several calls, of which this is the first."""
         if on_worker_thread():
-            from holdfast.pools._deadlock_collected import watch_collected  # noqa: PLC0415 - see the top
-
             watch_collected(waiter)
 
 

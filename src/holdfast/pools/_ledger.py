@@ -84,7 +84,7 @@ class Ledger:
         self._shown_at: float | None = None
         self._line: Line = OrderedDict()
         self._blocked: OrderedDict[Entry, None] = OrderedDict()
-        self._waiting_turns = 0  # of the entries in line, those of streams
+        self._waiting_turns: int = 0  # of the entries in line, those of streams
         self._tallies: set[Tally] = set()
 
     # ------------------------------------------------------------ figures

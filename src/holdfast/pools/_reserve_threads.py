@@ -1,10 +1,9 @@
 """Clean-up calls of a pool of threads: on any permit that is free, or on one of those that are kept."""
 
+from holdfast.pools._admission import Admission
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall, ThreadCall
 from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_crew import ThreadCrew
-
-from holdfast.pools._admission import Admission
 
 __all__ = ("ReservedThreadCore",)
 

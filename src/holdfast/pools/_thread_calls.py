@@ -17,7 +17,7 @@ from holdfast._core.loops import LoopState
 from holdfast.errors import Rejected
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock_waits import park
-from holdfast.pools._entry import ENDED, WAITING, Entry
+from holdfast.pools._entry import ENDED, Entry
 
 if TYPE_CHECKING:
     import asyncio
@@ -83,6 +83,23 @@ class LoopCall:
     Whoever makes one sets what has no default: a method to do so would cost a tenth of the call.
     """
 
+    # What every call has, and each thread reads; the rest has its defaults on the class, and is set
+    # in a dictionary where a call has it at all.
+    __slots__ = (
+        "__dict__",
+        "abandoned",
+        "args",
+        "context",
+        "core",
+        "due",
+        "error",
+        "fn",
+        "future",
+        "kwargs",
+        "mailbox",
+        "state",
+        "value",
+    )
     core: CallHost
     mailbox: LoopState
     future: "asyncio.Future[None]"
@@ -90,19 +107,17 @@ class LoopCall:
     fn: Any  # None when it has been let go
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-
-    # Defaults live on the class, so that a plain call sets none of them.
+    state: int
+    abandoned: bool
+    due: float | None
+    value: Any
+    error: BaseException | None
     counted = True
     size = 0
-    state = WAITING
-    abandoned = False
     abandoned_at: float | None = None
     timeout: float | None = None
     queue_until: float | None = None
     started: float | None = None
-    due: float | None = None
-    value: Any = None
-    error: BaseException | None = None
 
     def work(self, wake: list[Latch]) -> Entry | None:
         """Run on a worker's thread; returns what that worker does next."""
@@ -171,21 +186,36 @@ class SubmittedCall(CallFuture[Any]):
     admission's lock decides: once it is ENDED or abandoned nobody else can.
     """
 
+    __slots__ = (
+        "_began",
+        "_exception",
+        "_parked",
+        "_result",
+        "_state",
+        "_taken",
+        "abandoned",
+        "args",
+        "context",
+        "core",
+        "due",
+        "fn",
+        "kwargs",
+        "state",
+    )
     core: CallHost
     context: Context
     fn: Any  # None when it has been let go
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-
+    state: int
+    abandoned: bool
+    due: float | None
     counted = True
     size = 0
-    state = WAITING
-    abandoned = False
     abandoned_at: float | None = None
     timeout: float | None = None
     queue_until: float | None = None
     started: float | None = None
-    due: float | None = None
     _is_accepted = False
     _accept_lock: "threading.Lock | None" = None
 

@@ -7,7 +7,6 @@ leaves, and its outcome is brought to whoever waits.
 
 import logging
 import threading
-from typing import Any
 
 from holdfast._core.clock import Latch
 from holdfast._core.loops import end_pass_here

@@ -3,6 +3,7 @@
 import asyncio
 from asyncio.events import _get_running_loop  # the one question that must cost nothing
 from collections.abc import AsyncIterable, Callable, Coroutine, Hashable, Iterable
+from concurrent.futures._base import PENDING
 from contextvars import copy_context
 from functools import wraps
 from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, cast, overload
@@ -13,6 +14,7 @@ from holdfast._core.loops import end_pass_here, loop_state
 from holdfast._core.outcome import Outcome
 from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCall, inherit
+from holdfast.pools._entry import WAITING
 from holdfast.pools._keyed import IdempotencyKey
 from holdfast.pools._options import UNSET, Options, Ranked, Unset
 from holdfast.pools._ranked_stream import RankedThreadStream
@@ -97,22 +99,21 @@ class ThreadCalls:
             ValueError: ``key``, ``priority``, ``reserved`` or ``idempotency_key`` would mean nothing to this
                 pool, or is none.
         """
-        view = self._view(reserved)
-        view._options = self._options.with_(timeout, queue_timeout, key, priority)
-        view._owner = self._pool
+        options = self._options.with_(timeout, queue_timeout, key, priority)
+        view = self._view(reserved, options)
         if idempotency_key is not UNSET and idempotency_key is not None:
             view = self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
         if retry is UNSET and fallback is UNSET:
             return view
         return self._pool._guarded(view, retry, fallback)  # noqa: SLF001 - likewise
 
-    def _view(self, reserved: bool | Unset) -> "ThreadCalls":
+    def _view(self, reserved: bool | Unset, options: Options) -> "ThreadCalls":
         pool = self._pool
         core, kept = pool._core, pool._reserve  # noqa: SLF001 - its own view
         view = ThreadCalls()
         if reserved is True or (reserved is UNSET and self._core is kept):
             core = kept_or_raise(kept, core.admission.name)
-        view._core = core
+        view._core, view._options, view._owner = core, options, pool
         return view
 
     async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -143,6 +144,9 @@ class ThreadCalls:
         call.fn = fn
         call.args = args
         call.kwargs = kwargs
+        call.state = WAITING
+        call.abandoned = False
+        call.due = call.error = None
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
         try:
@@ -184,6 +188,10 @@ class ThreadCalls:
         call.fn = fn
         call.args = args
         call.kwargs = kwargs
+        call.state = WAITING
+        call._state = PENDING
+        call.abandoned = call._began = call._taken = False
+        call.due = call._exception = call._parked = None
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
         loop = _get_running_loop()

@@ -175,11 +175,11 @@ class _StandIn:
         self._timer = timer
 
     def expire(self) -> None:
-        if not self._timer.threadless:
-            return
-        pause = self._timer._look()  # noqa: SLF001 - this very module's
-        if self._timer.threadless and (loop := _get_running_loop()) is not None:
-            loop_state(loop).watch(self, pause)
+        timer = self._timer
+        pause = timer._look() if timer.threadless else None  # noqa: SLF001 - this very module's
+        loop = _get_running_loop()
+        if pause is not None and loop is not None:
+            loop_state(loop).watch(self, pause)  # once in vain, perhaps, if there is a thread now
 
 
 TIMER = Timer()

@@ -203,6 +203,11 @@ class AsyncPool(AsyncCalls):
             admission.after_fork(0)
         self._bridge = None
 
+    def _clean_up_view(self) -> AsyncCalls:
+        from holdfast.pools._reserve_async import ReservedAsyncCalls  # noqa: PLC0415 - few have one
+
+        return ReservedAsyncCalls()
+
     def _halves(self) -> list[Admission]:
         """The permits of all calls, then those that are kept for clean-up."""
         cores = (self._core, self._reserve)

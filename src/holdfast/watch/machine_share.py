@@ -19,6 +19,7 @@ Assumes: a local file system with ``flock``; members that look about once a seco
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import tempfile
@@ -29,11 +30,6 @@ from pathlib import Path
 from holdfast._core import check
 from holdfast.limits.fair_share import fair_shares, granted
 from holdfast.pools._forked import forks
-
-try:
-    import fcntl
-except ImportError:  # there is no such thing on this platform, and so no sharing
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ("MachineShare", "Member", "share_folder")
 
@@ -92,12 +88,10 @@ class MachineShare:
         folder: Where the members meet, as from :func:`share_folder`; the same for all of them.
 
     Raises:
-        OSError: The folder can't be written, or the platform has no ``flock``.
+        OSError: The folder can't be written.
     """
 
     def __init__(self, folder: Path) -> None:
-        if fcntl is None:
-            raise OSError(errno.ENOTSUP, "sharing a limit among processes needs flock")
         self._folder = folder
         self._gate = os.open(folder / _GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._pid = os.getpid()

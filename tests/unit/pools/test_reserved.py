@@ -249,7 +249,7 @@ def test_a_cancelled_clean_up_call_leaves_the_line_or_is_abandoned():
     assert asyncio.run(main(pool, release)) == (1, 1, 0)
     assert len(pool.abandoned()) == 2
     release.set()
-    while any((half.in_flight for half in (pool.stats(), pool.stats().reserved))):
+    while any(half.in_flight for half in (pool.stats(), pool.stats().reserved)):
         threading.Event().wait(0.001)  # abandoned calls are not waited for
     assert pool.drain(20)
 

@@ -128,6 +128,31 @@ def test_an_interrupt_at_any_step_of_submit_loses_nothing(before, count):
     assert len(visited) > 10 * count
 
 
+def test_an_interrupted_submission_that_waits_in_line_is_taken_back():
+    """Its caller has no future of it; and one that raised on submission never runs later."""
+    visited = []
+    with ThreadPool(1) as pool:
+        for moment in range(1, 2_000):
+            gate, ran = threading.Event(), []
+            busy = pool.submit(gate.wait)
+            _until(lambda: pool.stats().in_flight == 1)
+            futures = []
+            interrupting = Interrupting(moment)
+            try:
+                with interrupting:
+                    futures.append(pool.submit(ran.append, moment))
+            except KeyboardInterrupt:
+                visited.append(interrupting.where)
+            gate.set()
+            _is_settled(pool, [busy, *futures], interrupting.where)
+            # The last steps come after the call has been accepted for good: of a frame that returns.
+            assert len(ran) == len(futures) or interrupting.where.startswith("ThreadCalls.submit")
+            if not interrupting.where:
+                break
+        assert pool.close(20)
+    assert len(visited) > 10
+
+
 def test_an_interrupt_at_any_step_of_waiting_for_a_result_loses_nothing():
     """The call goes on, and its result can be asked for again."""
     visited = []

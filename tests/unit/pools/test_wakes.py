@@ -46,7 +46,7 @@ async def test_a_larger_pool_of_coroutines_starts_those_that_wait():
     release = asyncio.Event()
     pool = AsyncPool(1)
     calls = [asyncio.ensure_future(pool.run(release.wait)) for _ in range(3)]
-    while not pool.stats().queued == 2:
+    while pool.stats().queued != 2:
         await asyncio.sleep(0)
 
     threading.Thread(target=pool.resize, args=(3,)).start()
