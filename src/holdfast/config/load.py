@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 from holdfast.config.settings import Config
 
@@ -88,9 +88,8 @@ def _table(path: Path) -> Mapping[str, Any]:
         raise ValueError(msg) from error
     if path.name != "pyproject.toml":
         return table
-    tools = table.get("tool", {})
-    own: Any = tools.get("holdfast", {})
-    return own if isinstance(own, dict) else {}
+    own = table.get("tool", {}).get("holdfast", {})
+    return cast("Mapping[str, Any]", own) if isinstance(own, dict) else {}
 
 
 def _merged(part: Any, table: Mapping[str, Any], where: str, path: tuple[str, ...]) -> Any:
@@ -106,7 +105,7 @@ def _merged(part: Any, table: Mapping[str, Any], where: str, path: tuple[str, ..
             if not isinstance(value, dict):
                 msg = f"{where}: {'.'.join(full)} is a table of settings, not {value!r}"
                 raise ValueError(msg)
-            changes[key] = _merged(now, value, where, full)
+            changes[key] = _merged(now, cast("Mapping[str, Any]", value), where, full)
         else:
             changes[key] = _fitting(value, known[key].type, f"{where}: {'.'.join(full)}")
     return _replaced(part, changes, where)

@@ -5,14 +5,14 @@ from typing import Any, Protocol
 
 from holdfast.limits.rate import Rate, RateGate
 
-__all__ = ("Gate", "Rates", "Weights", "check_rates")
+__all__ = ("Gate", "Rates", "Weights", "check_rates", "gate_of")
 
 Weights = tuple[float, ...]
 """What a call weighs in each of the rates, in their order."""
 
 
 class Gate(Protocol):
-    """What an admission asks before a start."""
+    """What an admission asks before a start. Not safe from several threads: its lock is held."""
 
     def wait(self, now: float, weights: Weights | None = None) -> float:
         """Seconds until a start is allowed, 0.0 if one is allowed at ``now``."""
@@ -20,6 +20,10 @@ class Gate(Protocol):
 
     def take(self, now: float, weights: Weights | None = None) -> float:
         """Take one start and return 0.0, or take none and return the seconds to wait."""
+        ...
+
+    def pause(self, until: float) -> None:
+        """Allow no start before ``until``."""
         ...
 
 
@@ -75,6 +79,16 @@ class Rates:
 
     def _or_ones(self, weights: Weights | None) -> Weights:
         return weights if weights is not None else (1.0,) * len(self.gates)
+
+
+def gate_of(rate: object) -> Rates | None:
+    """Return the counters for what a pool was given as ``rate``; None for none at all.
+
+    Raises:
+        TypeError: It is something else than a rate or several.
+    """
+    rates = check_rates(rate)
+    return Rates(rates) if rates else None
 
 
 def _weigh(rate: Rate, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:

@@ -119,7 +119,7 @@ class Admission(Permits):
             else:
                 raise self._refusal_when_full(entry)
         elif self.gate is not None and self.overflow == "reject":
-            self._check_rate(self.gate)
+            self._check_rate(self.gate, getattr(entry, "weights", None))
         self.counters.submitted += 1
         if queued:
             self._put(entry)

@@ -147,8 +147,7 @@ class AsyncCalls:
         until = inherited()
         if until is not None or options.special:
             timeout = await enter(core, options, until, args, kwargs)
-            if options.meter is not None:
-                fn = options.meter.around(fn, timeout)
+            fn = options.around(fn, timeout)
         elif not admission.try_enter():
             await core.wait_for_permit(options.queue_timeout)
         if timing is not None:
@@ -203,9 +202,10 @@ class AsyncCalls:
         kwargs: dict[str, Any],
     ) -> AsyncCall:
         options = self._options
-        size = options.size_of(args, kwargs) if options.special else 0
-        if options.meter is not None:
-            fn = options.meter.around(fn, options.timeout)
+        size, weights = 0, None
+        if options.special:
+            size, weights = options.size_of(args, kwargs), options.weights_of(args, kwargs)
+            fn = options.around(fn, options.timeout)
         bounds = {"timeout": options.timeout, "queue_timeout": options.queue_timeout}
         until = inherited()
         call = (
@@ -215,7 +215,8 @@ class AsyncCalls:
         )
         if options.special:
             call.size = size
-            cast("Ranked", call).rank = options.rank
+            ranked = cast("Ranked", call)
+            ranked.rank, ranked.weights = options.rank, weights
         return call
 
     def wrap(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -318,6 +319,8 @@ class AsyncCalls:
             fn = meter.around(fn, self._options.timeout)
             # The limit moves and the window of a stream does not: it is that of the most there may be.
             limit = meter.ceiling if limit is None else limit
+        if self._options.pace is not None:
+            fn = self._options.pace.around_item(fn, blocking=False)
         options = StreamOptions(
             limit=limit,
             buffer=buffer,

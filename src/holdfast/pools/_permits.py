@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from holdfast._core.clock import Clock
 from holdfast.errors import PoolClosed
-from holdfast.limits import RateGate
+from holdfast.limits.rates import Gate
 from holdfast.pools._entry import NOBODY, RUNNING, Entry, Line, Overflow, Rivals
 from holdfast.pools._queue import Queue
 
@@ -35,7 +35,7 @@ class Permits(Queue):
         max_queue: int,
         overflow: Overflow,
         max_abandoned: int,
-        gate: RateGate | None,
+        gate: Gate | None,
         clock: Clock,
         max_queue_bytes: int | None = None,
         line: Line | None = None,
@@ -55,7 +55,8 @@ class Permits(Queue):
         if not line or self.in_flight >= self.ceiling:
             return None
         if self.gate is not None:
-            self.gate_opens_in = self.gate.take(self._clock.now())
+            weights = getattr(self._first(), "weights", None) if self.weighs else None
+            self.gate_opens_in = self.gate.take(self._clock.now(), weights)
             if self.gate_opens_in > 0.0:
                 return None
         if self.room:

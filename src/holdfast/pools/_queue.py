@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from holdfast._core.clock import Clock
 from holdfast.errors import QueueFull, Rejected, UnderPressure
-from holdfast.limits import RateGate
+from holdfast.limits.rates import Gate
 from holdfast.pools._entry import ENDED, Entry, Line
 from holdfast.pools._ledger import Ledger
 from holdfast.pools._order_line import FirstCome, OrderedLine
@@ -38,7 +38,7 @@ class Queue(Ledger):
         max_queue_bytes: int | None,
         line: Line | None,
         *,
-        gate: RateGate | None,
+        gate: Gate | None,
         clock: Clock,
     ) -> None:
         super().__init__(name, limit, max_queue=max_queue, gate=gate, clock=clock)
@@ -107,6 +107,11 @@ class Queue(Ledger):
             self.queued_bytes += entry.size
         self._line[entry] = came
         self._note_peak_queued()
+
+    def _first(self) -> Entry:
+        """Whose turn it is; somebody waits."""
+        line = self._line
+        return line.first() if isinstance(line, OrderedLine) else next(iter(line))
 
     def _take_first(self) -> Entry:
         entry, _ = self._line.popitem(last=False)

@@ -207,7 +207,11 @@ class ThreadCalls:
         options = self._options
         if options.special:
             call.size = options.size_of(call.args, call.kwargs)
-            cast("Ranked", call).rank = options.rank
+            ranked = cast("Ranked", call)
+            ranked.rank = options.rank
+            if options.pace is not None:
+                ranked.weights = options.pace.weights_of(call.args, call.kwargs)
+                call.fn = options.pace.around_blocking(call.fn)
         call.timeout = options.timeout
         if options.queue_timeout is not None:
             call.queue_until = self._core.now() + options.queue_timeout
@@ -322,6 +326,8 @@ class ThreadCalls:
         on_end: Callable[[], None] | None,
     ) -> Stream[Any]:
         check.callable_("fn", fn)
+        if self._options.pace is not None:
+            fn = self._options.pace.around_item(fn, blocking=True)
         options = StreamOptions(
             limit=limit,
             buffer=buffer,

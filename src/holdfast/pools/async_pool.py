@@ -5,7 +5,7 @@ import atexit
 import itertools
 import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from holdfast._core import check, clock
 from holdfast.limits import Rate
+from holdfast.limits.rates import gate_of
 from holdfast.pools._admission import Admission
 from holdfast.pools._async_core import AsyncCore
 from holdfast.pools._async_view import AsyncCalls
@@ -23,13 +24,14 @@ from holdfast.pools._exit_wait import finish_at_exit
 from holdfast.pools._forked import forks
 from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
 from holdfast.pools._keyed_view import KeyedAsyncCalls
-from holdfast.pools._options import Sizeof, Unset, pool_options
+from holdfast.pools._options import Sizeof, Unset, paced, pool_options
 from holdfast.pools._reserve import reserve_of, share
 from holdfast.pools._threads import finalize
 from holdfast.pools.order import Order
 
 if TYPE_CHECKING:
     from holdfast.limits.adaptive import Adaptive, LimitChange
+    from holdfast.limits.rate_headers import RateHint
     from holdfast.pools._meter import Meter
 
 __all__ = ("AsyncPool", "waiting_room")
@@ -62,7 +64,9 @@ class AsyncPool(AsyncCalls):
             (the longest waiting call is refused in its place).
         queue_timeout: Longest wait for a permit in seconds; None is no bound.
         timeout: Longest run in seconds, after which a call is cancelled; None is no bound.
-        rate: How often calls may start.
+        rate: How often calls may start, and how much they may weigh: one rate, or several that all have to
+            allow a start, such as requests and tokens. A service that asks to wait (``retry_after``) is
+            waited for.
         reserved: So many of the permits are kept for clean-up work, for calls through
             ``options(reserved=True)``; less than ``max_concurrency``.
         idempotency: Remembers outcomes by key, for calls with ``options(idempotency_key=...)``: an
@@ -87,7 +91,7 @@ class AsyncPool(AsyncCalls):
         overflow: Overflow = "wait",
         queue_timeout: float | None = None,
         timeout: float | None = None,
-        rate: Rate | None = None,
+        rate: Rate | Sequence[Rate] | None = None,
         order: Order | None = None,
         max_queue_bytes: int | None = None,
         sizeof: Sizeof | None = None,
@@ -101,7 +105,7 @@ class AsyncPool(AsyncCalls):
             max_concurrency = _adaptive(limit).max_limit
         check.choice("overflow", overflow, ("wait", "reject", "drop_oldest"))
         self._options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
-        now = clock.current()
+        now, gate = clock.current(), gate_of(rate)
         admission = Admission(
             name if name is not None else f"coroutines-{next(_names)}",
             share(
@@ -112,11 +116,12 @@ class AsyncPool(AsyncCalls):
             max_queue=check.count("max_queue", max_queue),
             overflow=overflow,
             max_abandoned=0,  # a coroutine can be cancelled, so none is abandoned
-            gate=rate.gate() if rate is not None else None,
+            gate=gate,
             clock=now,
             max_queue_bytes=max_queue_bytes,
             line=order.line(now) if order is not None else None,
         )
+        self._options = paced(self._options, gate, admission, now)
         self._core = AsyncCore(admission, clock=now)
         if limit is not None:
             self._options = replace(self._options, meter=self._meter(_adaptive(limit)))
@@ -170,6 +175,25 @@ class AsyncPool(AsyncCalls):
     def limit_changes(self) -> "tuple[LimitChange, ...]":
         """Return the last 256 changes of an adaptive limit, the oldest first, each with what it was made for."""
         return () if self._options.meter is None else self._options.meter.changes()
+
+    def learn_rate(
+        self, headers: Mapping[str, str], *, per: float | None = None
+    ) -> "tuple[RateHint, ...]":
+        """Keep to what an answer of the service says of its rate limits, where that is tighter than ``rate``.
+
+        An error with a ``response`` teaches the pool by itself; give it the headers of good answers, too, and
+        it slows down before it is refused. May be called from any thread.
+
+        Args:
+            headers: Of any answer: those of Anthropic, those of OpenAI and everybody who follows it, or the
+                plain ``ratelimit-*``. What can't be read is left aside.
+            per: Seconds that the service's limits are for; None takes those of the pool's own rates.
+
+        Returns:
+            What they said; empty, too, for a pool without a rate.
+        """
+        pace = self._options.pace
+        return () if pace is None else pace.learn(headers, per=per)
 
     def restrict(self, cap: int | None) -> None:
         """Allow fewer in flight for now, whatever the limit is; the limit comes back when that is lifted.

@@ -6,15 +6,16 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from holdfast._core import check, clock
 from holdfast._core.loops import end_pass_here
 from holdfast.limits import Rate
+from holdfast.limits.rates import gate_of
 from holdfast.pools._abandoned import AbandonedCall
 from holdfast.pools._admission import Admission
 from holdfast.pools._drain import (
@@ -28,7 +29,7 @@ from holdfast.pools._entry import Overflow
 from holdfast.pools._exit_wait import finish_at_exit
 from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
 from holdfast.pools._keyed_view import KeyedThreadCalls
-from holdfast.pools._options import Sizeof, Unset, pool_options
+from holdfast.pools._options import Sizeof, Unset, paced, pool_options
 from holdfast.pools._reserve import reserve_of, share
 from holdfast.pools._reserve_threads import ReservedThreadCore
 from holdfast.pools._thread_core import ThreadCore
@@ -38,6 +39,9 @@ from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 from holdfast.pools.async_pool import waiting_room
 from holdfast.pools.order import Order
+
+if TYPE_CHECKING:
+    from holdfast.limits.rate_headers import RateHint
 
 __all__ = ("ThreadPool",)
 
@@ -72,7 +76,9 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         queue_timeout: Longest wait for a worker in seconds; None is no bound.
         timeout: Longest run in seconds; None is no bound. A thread can't be stopped: its caller gets
             ``CallTimeout(stopped=False)``, and its permit stays held until it ends.
-        rate: How often calls may start.
+        rate: How often calls may start, and how much they may weigh: one rate, or several that all have to
+            allow a start, such as requests and tokens. A service that asks to wait (``retry_after``) is
+            waited for.
         idempotency: Remembers outcomes by key, for calls with ``options(idempotency_key=...)``: an
             :class:`~holdfast.flow.idempotency.Idempotent`, which stays yours to close.
         idle_timeout: Seconds after which a thread without work ends.
@@ -101,7 +107,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         overflow: Overflow = "wait",
         queue_timeout: float | None = None,
         timeout: float | None = None,
-        rate: Rate | None = None,
+        rate: Rate | Sequence[Rate] | None = None,
         idle_timeout: float = 10.0,
         min_workers: int = 0,
         max_abandoned: int | None = None,
@@ -123,9 +129,8 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         idle = check.seconds("idle_timeout", idle_timeout)
         name = name if name is not None else f"threads-{next(_names)}"
         options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
-        self._options = PLAIN if options == PLAIN else options
         self._idempotency = check_memory(idempotency)
-        now = clock.current()
+        now, gate = clock.current(), gate_of(rate)
         admission = Admission(
             name,
             limit,
@@ -134,11 +139,13 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             max_abandoned=limit
             if max_abandoned is None
             else check.count("max_abandoned", max_abandoned),
-            gate=rate.gate() if rate is not None else None,
+            gate=gate,
             clock=now,
             max_queue_bytes=max_queue_bytes,
             line=order.line(now) if order is not None else None,
         )
+        options = paced(options, gate, admission, now)
+        self._options = PLAIN if options == PLAIN else options
         make_crew = partial(
             ThreadCrew,
             clock=now,
@@ -218,6 +225,25 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         kept = 0 if self._reserve is None else self._reserve.admission.own_limit
         self._core.admission.resize(share(limit, kept, "max_workers"))
         self._core.crew.hire()
+
+    def learn_rate(
+        self, headers: Mapping[str, str], *, per: float | None = None
+    ) -> "tuple[RateHint, ...]":
+        """Keep to what an answer of the service says of its rate limits, where that is tighter than ``rate``.
+
+        An error with a ``response`` teaches the pool by itself; give it the headers of good answers, too, and
+        it slows down before it is refused. May be called from any thread.
+
+        Args:
+            headers: Of any answer: those of Anthropic, those of OpenAI and everybody who follows it, or the
+                plain ``ratelimit-*``. What can't be read is left aside.
+            per: Seconds that the service's limits are for; None takes those of the pool's own rates.
+
+        Returns:
+            What they said; empty, too, for a pool without a rate.
+        """
+        pace = self._options.pace
+        return () if pace is None else pace.learn(headers, per=per)
 
     def restrict(self, cap: int | None) -> None:
         """Allow fewer in flight for now, whatever the limit is; the limit comes back when that is lifted.
