@@ -76,7 +76,7 @@ class Day:
                 self.strongly_blamed.setdefault(growth.place, at)
 
 
-Stop = Callable[[float, Day, Verdict], bool]
+Stop = Callable[[float, Day, Verdict], object]
 
 
 def live(

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ("DAY", "MINUTE", "SHAPES", "Descriptor", "healthy", "leak")
+__all__ = ("DAY", "HOUR", "MINUTE", "SHAPES", "Descriptor", "healthy", "leak", "poisson")
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE

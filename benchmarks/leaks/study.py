@@ -9,7 +9,16 @@ from benchmarks.leaks.day import LIMIT, TICK, Day, Stop, live
 from benchmarks.leaks.shapes import MINUTE, healthy, leak
 from holdfast.watch.verdict import Verdict
 
-__all__ = ("RATES", "Calm", "Found", "calm", "calm_lines", "found", "found_lines")
+__all__ = (
+    "RATES",
+    "Calm",
+    "Found",
+    "calm",
+    "calm_lines",
+    "forecast_lines",
+    "found",
+    "found_lines",
+)
 
 RATES = (1.0, 10.0, 60.0)
 LOOKED_AT_AFTER = 30 * MINUTE
@@ -62,6 +71,12 @@ class Found:
     paces: int
 
 
+    @property
+    def missed(self) -> int:
+        """Leaks that were not told before the limit was reached, or the day over."""
+        return sum(after == math.inf for after in self.after_s)
+
+
 def calm(shape: str, seeds: Iterable[int | str], *, ages: bool = True) -> Calm:
     """Live through healthy days.
 
@@ -83,6 +98,7 @@ def found(
     *,
     place: str = "leak",
     forecasts: bool = False,
+    ages: bool = True,
 ) -> Found:
     """Live through days with a leak.
 
@@ -92,6 +108,7 @@ def found(
         seeds: One for each day.
         place: Who leaks.
         forecasts: Whether to live until the limit is reached, and compare.
+        ages: Whether ages are known, or counts alone; these can't say who leaks.
     """
     after: list[float] = []
     strong: list[float] = []
@@ -101,10 +118,13 @@ def found(
         said: list[Verdict] = []
         day = live(
             [*healthy(shape, seed), *leaked],
-            stop=_stop(place, begins, said, whole=forecasts),
+            ages=ages,
+            stop=_stop(place if ages else "", begins, said, whole=forecasts),
         )
         before += sum(told.at < begins for told in day.alarms)
         first = day.blamed.get(place, math.inf)
+        if not ages:
+            first = next((told.at for told in day.alarms if told.at >= begins), math.inf)
         after.append(first - begins if first < day.exhausted else math.inf)
         strong.append(day.strongly_blamed.get(place, math.inf) - begins)
         before_half += first < day.halfway
@@ -134,8 +154,8 @@ def _stop(place: str, begins: float, said: list[Verdict], *, whole: bool) -> Sto
         first = day.blamed.get(place, math.inf)
         if not said and at >= first + LOOKED_AT_AFTER and verdict.left_s is not None:
             said.append(verdict)
-        if whole:
-            return day.exhausted < math.inf
+        if whole or not place:
+            return day.exhausted < math.inf or (not place and day.alarms and day.alarms[-1].at >= begins)
         return at >= begins and place in day.strongly_blamed
 
     return stop
@@ -161,12 +181,26 @@ def found_lines(results: Sequence[Found]) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     for one in results:
-        missed = sum(after == math.inf for after in one.after_s)
         lines.append(
             f"| {one.shape} | {one.per_minute:g} | {_minutes(one.after_s)} | "
-            f"{_minutes(one.strong_after_s)} | {one.in_time} of {len(one.after_s)} | {one.before_half} of {len(one.after_s)} | {missed} |"
+            f"{_minutes(one.strong_after_s)} | {one.in_time} of {len(one.after_s)} | {one.before_half} of {len(one.after_s)} | {one.missed} |"
         )
     return lines
+
+
+def forecast_lines(results: Sequence[Found]) -> list[str]:
+    """The table of forecasts: how often the intervals held what came."""
+    lines = [
+        "| load | leak a minute | days | limit within the interval | pace within the interval |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one.shape} | {one.per_minute:g} | {one.forecasts} | {one.held} | {one.paces} |"
+        for one in results
+    ]
+    days = sum(one.forecasts for one in results)
+    held, paces = sum(one.held for one in results), sum(one.paces for one in results)
+    return [*lines, f"| **all** | | {days} | {held / days:.0%} | {paces / days:.0%} |"]
 
 
 def _minutes(seconds: Sequence[float]) -> str:

@@ -44,6 +44,9 @@ from holdfast.pools.deadline import deadline
 if TYPE_CHECKING:
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
+    from holdfast.watch.monitor import Monitor
+    from holdfast.watch.snapshot import snapshot
+    from holdfast.watch.trend import Trend
 
 __version__ = "0.1.0.dev0"
 
@@ -58,6 +61,7 @@ __all__ = (
     "Histogram",
     "HoldfastError",
     "Leaked",
+    "Monitor",
     "Outcome",
     "PoolClosed",
     "PoolStats",
@@ -73,6 +77,7 @@ __all__ = (
     "Stream",
     "StreamStats",
     "ThreadPool",
+    "Trend",
     "UnderPressure",
     "WorkerLost",
     "WouldDeadlock",
@@ -82,13 +87,17 @@ __all__ = (
     "gather",
     "raise_fd_limit",
     "set_budget",
+    "snapshot",
     "stream",
 )
 
 
 _LATER = {
+    "Monitor": "holdfast.watch.monitor",
     "SingleFlight": "holdfast.flow.single_flight",
+    "Trend": "holdfast.watch.trend",
     "raise_fd_limit": "holdfast.sense.fd_limit",
+    "snapshot": "holdfast.watch.snapshot",
 }
 """What not every program needs is imported when it is asked for."""
 

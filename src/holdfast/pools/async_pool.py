@@ -17,6 +17,7 @@ from holdfast.pools._bridge import Bridge
 from holdfast.pools._drain import wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
 from holdfast.pools._forked import forks
+from holdfast.pools._living import enrol
 from holdfast.pools._options import Sizeof, pool_options
 from holdfast.pools._threads import finalize
 from holdfast.pools.order import Order
@@ -91,6 +92,7 @@ class AsyncPool(AsyncCalls):
         self._core = AsyncCore(admission, clock=now)
         self._bridge: Bridge | None = None
         forks(self)
+        enrol(self, "coroutines")
 
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once

@@ -17,6 +17,7 @@ from holdfast.pools._abandoned import AbandonedCall
 from holdfast.pools._admission import Admission
 from holdfast.pools._drain import is_called_by_a_loop, is_inside, wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
+from holdfast.pools._living import enrol
 from holdfast.pools._options import Sizeof, pool_options
 from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_crew import ThreadCrew
@@ -130,6 +131,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         self._core = ThreadCore(admission, crew)
         self._ended = False
         _open.add(self._core)
+        enrol(self, "threads")
 
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
