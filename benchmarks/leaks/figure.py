@@ -11,7 +11,7 @@ LEFT, RIGHT, TOP, BOTTOM = 56, 20, 34, 44
 BEGINS = 3.5 * HOUR
 ENDS = 10 * HOUR
 PER_MINUTE = 3.0
-SEED = "figure"
+SEED = "day"
 LATER = (0.0, 75 * MINUTE)
 """After the first word: when a forecast is drawn."""
 
@@ -34,7 +34,7 @@ def figure() -> str:
     day, said = _live()
     parts = [_ground(), *(_band(said[n], BANDS[n]) for n in range(len(said))), _line(day)]
     parts += [_mark(said[n], BANDS[n], n) for n in range(len(said))]
-    parts.append(_event(BEGINS, 250, "the leak begins: 3 a minute", RED))
+    parts.append(_event(BEGINS, 290, "the leak begins: 3 a minute", RED))
     parts.append(_event(day.exhausted, 1024, "", RED))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
@@ -67,8 +67,8 @@ def _ground() -> str:
     lines = [
         f'<text x="{LEFT}" y="18" font-weight="600">Open descriptors of a simulated program</text>',
         f'<line x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}" stroke="{SOFT}"/>',
-        f'<line x1="{LEFT}" x2="{right}" y1="{y_of(LIMIT):.1f}" y2="{y_of(LIMIT):.1f}" '
-        f'stroke="{RED}" stroke-dasharray="5 4"/>',
+        (f'<line x1="{LEFT}" x2="{right}" y1="{y_of(LIMIT):.1f}" y2="{y_of(LIMIT):.1f}" '
+        f'stroke="{RED}" stroke-dasharray="5 4"/>'),
         f'<text x="{LEFT + 6}" y="{y_of(LIMIT) - 6:.1f}" fill="{RED}">limit: 1,024</text>',
     ]
     lines += [
@@ -78,7 +78,7 @@ def _ground() -> str:
     lines += [
         f'<text x="{x_of(hour * HOUR):.1f}" y="{bottom + 18:.1f}" text-anchor="middle" fill="{SOFT}">'
         f"{hour} h</text>"
-        for hour in range(0, int(ENDS / HOUR) + 1)
+        for hour in range(int(ENDS / HOUR) + 1)
     ]
     return "\n".join(lines)
 
@@ -109,10 +109,12 @@ def _mark(verdict: Verdict, colour: str, nth: int) -> str:
     x, y = x_of(verdict.at), y_of(verdict.value)
     told = [
         f"after {(verdict.at - BEGINS) / MINUTE:.0f} minutes:",
-        f"{verdict.per_minute:.1f} a minute ({verdict.per_minute_low:.1f} to "
-        f"{verdict.per_minute_high:.1f}), {verdict.evidence}",
-        f"limit in {_hours(verdict.left_s)} ({_hours(verdict.left_low_s)} to "
-        f"{_hours(verdict.left_high_s)} h)",
+        (f"{verdict.per_minute:.1f} a minute ({verdict.per_minute_low:.1f} to "
+        f"{verdict.per_minute_high:.1f}), {verdict.evidence}"),
+        (
+            f"limit in {_hours(verdict.left_s)} hours ({_hours(verdict.left_low_s)} to "
+            f"{_hours(verdict.left_high_s)})"
+        ),
     ]
     below = y_of(120 if nth == 0 else 330)
     text = "".join(
@@ -130,7 +132,7 @@ def _event(at: float, value: float, text: str, colour: str) -> str:
     x, y = x_of(at), y_of(value)
     return (
         f'<path d="M {x:.1f} {y:.1f} l -5 -9 h 10 z" fill="{colour}"/>\n'
-        f'<text x="{x:.1f}" y="{y - 14:.1f}" text-anchor="middle" fill="{colour}">{text}</text>'
+        f'<text x="{x - 10:.1f}" y="{y - 2:.1f}" text-anchor="end" fill="{colour}">{text}</text>'
     )
 
 

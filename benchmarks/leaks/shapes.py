@@ -185,6 +185,4 @@ def leak(
     """
     rng = random.Random(f"leak/{per_minute}/{shape}/{seed}")  # noqa: S311 - a simulation
     begins = rng.uniform(3, 12) * HOUR
-    return begins, [
-        Descriptor(place, at, NEVER) for at in poisson(rng, per_minute, begins, DAY)
-    ]
+    return begins, [Descriptor(place, at, NEVER) for at in poisson(rng, per_minute, begins, DAY)]

@@ -70,7 +70,6 @@ class Found:
     held: int
     paces: int
 
-
     @property
     def missed(self) -> int:
         """Leaks that were not told before the limit was reached, or the day over."""
@@ -135,7 +134,9 @@ def found(
             left = day.exhausted - verdict.at
             held += (verdict.left_low_s or 0) <= left <= (verdict.left_high_s or math.inf)
             paces += verdict.per_minute_low <= per_minute <= verdict.per_minute_high
-    return Found(shape, per_minute, after, strong, in_time, before_half, before, told_of, held, paces)
+    return Found(
+        shape, per_minute, after, strong, in_time, before_half, before, told_of, held, paces
+    )
 
 
 def _half_of_what_is_left(day: Day, begins: float) -> float:
@@ -155,7 +156,9 @@ def _stop(place: str, begins: float, said: list[Verdict], *, whole: bool) -> Sto
         if not said and at >= first + LOOKED_AT_AFTER and verdict.left_s is not None:
             said.append(verdict)
         if whole or not place:
-            return day.exhausted < math.inf or (not place and day.alarms and day.alarms[-1].at >= begins)
+            return day.exhausted < math.inf or (
+                not place and day.alarms and day.alarms[-1].at >= begins
+            )
         return at >= begins and place in day.strongly_blamed
 
     return stop
@@ -176,8 +179,8 @@ def calm_lines(results: Sequence[Calm]) -> list[str]:
 def found_lines(results: Sequence[Found]) -> list[str]:
     """The table of leaks: minutes until they were told, the median and nine in ten."""
     lines = [
-        "| load | leak a minute | told after, median / 9 in 10 | strong after | "
-        "before half of what was left | before half of the limit | missed |",
+        ("| load | leak a minute | told after, median / 9 in 10 | strong after | "
+        "before half of what was left | before half of the limit | missed |"),
         "|---|---|---|---|---|---|---|",
     ]
     for one in results:

@@ -41,7 +41,9 @@ def enrol(pool: Living, kind: Kind) -> None:
     """Take in a pool, for as long as it lives."""
     number = next(_REGISTER.numbers)
 
-    def forget(_: object, pools: dict[int, tuple[Kind, weakref.ref[Living]]] = _REGISTER.pools) -> None:
+    def forget(
+        _: object, pools: dict[int, tuple[Kind, weakref.ref[Living]]] = _REGISTER.pools
+    ) -> None:
         pools.pop(number, None)
 
     with _REGISTER.lock:

@@ -8,6 +8,7 @@ is remembered as one fading count for each age, so that a place that closes its 
 for it, without a record of each.
 """
 
+import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Hashable, Iterable
 from typing import Final, NamedTuple
@@ -89,7 +90,7 @@ class Place:
                 self._closed[nth] += 1.0
 
     def _faded(self, at: float) -> float:
-        return 0.5 ** (max(0.0, at - self._closed_at) / _HALF_LIFE)
+        return math.exp2(-max(0.0, at - self._closed_at) / _HALF_LIFE)
 
 
 class Ages:
@@ -147,13 +148,6 @@ class Ages:
         if counted:
             insort(life.place.births, life.born)
         return life
-
-    def survivors(self, since: float, until: float) -> int:
-        """How many of all places live that were made in that time."""
-        return sum(
-            bisect_right(place.births, until) - bisect_left(place.births, since)
-            for place in self.places.values()
-        )
 
     @staticmethod
     def _set_state(life: _Life, state: str, at: float) -> None:

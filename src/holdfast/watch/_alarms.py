@@ -62,7 +62,9 @@ class Alarms:
         """Those that are told."""
         return [alarm for alarm in self._alarms.values() if alarm.evidence != "none"]
 
-    def look(self, ages: Ages, at: float, left: float, higher_than_ever: Callable[[], bool]) -> None:
+    def look(
+        self, ages: Ages, at: float, left: float, higher_than_ever: Callable[[], bool]
+    ) -> None:
         """Look at every place."""
         for place in self._worth_a_look(ages):
             stretch = half_closed_growth(place, at) or growth_of(
@@ -113,4 +115,8 @@ class Alarms:
 
 def strongest(alarms: Iterable[Alarm]) -> Evidence:
     """The surest evidence among some alarms."""
-    return max((alarm.evidence for alarm in alarms), key=_RANKS.__getitem__, default="none")
+    found: Evidence = "none"
+    for alarm in alarms:
+        if _RANKS[alarm.evidence] > _RANKS[found]:
+            found = alarm.evidence
+    return found

@@ -17,6 +17,7 @@ Source of the slope: Theil (1950), Sen (1968).
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median, quantiles
 from typing import Final, NamedTuple
 
@@ -75,7 +76,7 @@ def _rises(floors: Sequence[float]) -> bool:
     least = max(_LEAST, _LEAST_PART * abs(thirds[0]))
     if first < least or second < max(least, _STEADY * first):
         return False
-    jumps = [after - before for before, after in zip(floors, floors[1:], strict=False)]
+    jumps = [after - before for before, after in pairwise(floors)]
     return max(jumps) <= _LARGEST_JUMP * (floors[-1] - floors[0])
 
 

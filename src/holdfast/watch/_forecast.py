@@ -19,7 +19,6 @@ __all__ = ("Left", "Pace", "left_until", "pace_of", "sum_of")
 
 _NINE_IN_TEN: Final = 1.796  # Student's t, 11 degrees of freedom, 5 % at each end
 _LENGTHS: Final = (8, 4, 2)
-_FILLED: Final = 11
 _DAY: Final = 86400.0
 _LATELY: Final = 3600.0
 _CREST: Final = 0.9
@@ -55,7 +54,7 @@ def pace_of(births: Sequence[float], stretch: Stretch) -> Pace:
     length, since = stretch.until - stretch.since, stretch.since
     for times in _LENGTHS:
         longer = stretch.until - length * times
-        if sum(count > 0 for count in parts(births, longer, stretch.until)) >= _FILLED:
+        if all(parts(births, longer, stretch.until)):
             since = longer
             break
     counts = parts(births, since, stretch.until)
@@ -72,9 +71,7 @@ def sum_of(paces: Iterable[Pace]) -> Pace:
     )
 
 
-def left_until(
-    limit: float, counts: Counts, at: float, grown: Sequence[float], pace: Pace
-) -> Left:
+def left_until(limit: float, counts: Counts, at: float, grown: Sequence[float], pace: Pace) -> Left:
     """Return when a count reaches its limit.
 
     Args:

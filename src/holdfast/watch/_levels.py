@@ -58,7 +58,11 @@ class Levels:
     @property
     def worst(self) -> Level:
         """The worst of all."""
-        return max(self.levels.values(), key=LEVELS.index, default="ok")
+        found: Level = "ok"
+        for level in self.levels.values():
+            if LEVELS.index(level) > LEVELS.index(found):
+                found = level
+        return found
 
     def update(self, at: float, values: Mapping[str, float]) -> list[tuple[str, Level, Level]]:
         """Take in a value for each, and return what has changed: its name, from which level, to which."""
@@ -71,7 +75,9 @@ class Levels:
             if now != before:
                 changed.append((name, before, now))
         for name in [name for name in self._gauges if name not in values]:
-            before = self._gauges.pop(name).level  # a pool that is gone, a loop that is watched no more
+            before = self._gauges.pop(
+                name
+            ).level  # a pool that is gone, a loop that is watched no more
             if before != "ok":
                 changed.append((name, before, "ok"))
         return changed

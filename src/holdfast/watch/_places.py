@@ -20,9 +20,7 @@ _LISTENS: Final = "LISTEN"
 _DIGITS: Final = re.compile(r"\d+")
 
 
-def living_descriptors(
-    found: Collection[Descriptor], known: Mapping[int, str]
-) -> Iterator[Living]:
+def living_descriptors(found: Collection[Descriptor], known: Mapping[int, str]) -> Iterator[Living]:
     """Yield what is open.
 
     Args:

@@ -14,20 +14,22 @@ A reading that fails keeps the last value and is counted; the others are taken n
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from holdfast._core.clock import Clock
 from holdfast.pools._stats import PoolStats
 from holdfast.sense.descriptor_kinds import open_descriptors
-from holdfast.sense.loop_lag import LoopLag
 from holdfast.sense.memory import memory_bound
 from holdfast.sense.overview import Bounds, bounds
 from holdfast.sense.pressure import pressure_readings
-from holdfast.sense.reading import Reading
 from holdfast.sense.sampler import Sample, Sampler
 from holdfast.watch._places import living_descriptors, living_threads
 from holdfast.watch._scans import ScanPace
 from holdfast.watch.trend import Trend
+
+if TYPE_CHECKING:
+    from holdfast.sense.loop_lag import LoopLag
+    from holdfast.sense.reading import Reading
 
 __all__ = ("SERIES", "Places", "Readings")
 
@@ -91,9 +93,7 @@ class Readings:
         """Close what is kept open for samples."""
         self._sampler.close()
 
-    def take(
-        self, at: float, pools: Iterable[PoolStats]
-    ) -> tuple[Sample, dict[str, float | None]]:
+    def take(self, at: float, pools: Iterable[PoolStats]) -> tuple[Sample, dict[str, float | None]]:
         """Take every reading that is due, and return the cheap ones and a value for each series."""
         found = self._sampler.sample()
         self._take_if_due("bounds", _BOUNDS_EVERY, at, self._read_bounds)
@@ -150,7 +150,7 @@ class Readings:
         try:
             kept = self._sampler.kept()
             every = [each for each in open_descriptors() if each.fd not in kept]
-            known = {} if self._places is None else self._places()
+            known: Mapping[int, str] = {} if self._places is None else self._places()
             self.descriptors.see(at, living_descriptors(every, known))
         finally:
             self.scan_pace.scanned(at, count, self._clock.now() - begun)

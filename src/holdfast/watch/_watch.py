@@ -86,7 +86,9 @@ class Watch:
             monitor=stats,
         )
         changes = [
-            Change("level", name, before, now, _told(name, now, limits.get(name), snapshot), snapshot)
+            Change(
+                "level", name, before, now, _told(name, now, limits.get(name), snapshot), snapshot
+            )
             for name, before, now in changed
         ]
         for trend in self.readings.trends:

@@ -113,9 +113,7 @@ class History:
     @property
     def size_bytes(self) -> int:
         """The memory that the readings take, now and later."""
-        return sum(
-            len(each) * each.itemsize for ring in self._rings for each in ring.arrays
-        )
+        return sum(len(each) * each.itemsize for ring in self._rings for each in ring.arrays)
 
     def add(self, at: float, values: Mapping[str, float | None]) -> None:
         """Take in one reading of some series.

@@ -24,7 +24,11 @@ from holdfast.watch.verdict import Verdict
 __all__ = ("Change", "Monitor")
 
 _LONGEST_REST: Final = 60.0
-_LOGGED_AS: Final[dict[str, int]] = {"ok": logging.INFO, "caution": logging.WARNING, "critical": logging.ERROR}
+_LOGGED_AS: Final[dict[str, int]] = {
+    "ok": logging.INFO,
+    "caution": logging.WARNING,
+    "critical": logging.ERROR,
+}
 
 
 class Monitor:
@@ -131,7 +135,9 @@ class Monitor:
         try:
             TICKER.add(self, 0.0)
         except RuntimeError as error:
-            self._fail(error, "the monitor got no thread, and takes samples only when it is asked to")
+            self._fail(
+                error, "the monitor got no thread, and takes samples only when it is asked to"
+            )
             return False
         SOURCES.append(self)
         return True

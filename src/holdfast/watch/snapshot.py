@@ -4,9 +4,9 @@ import json
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from holdfast._core import clock
 from holdfast.pools._living import Kind, living_pools
@@ -182,7 +182,8 @@ def snapshot() -> Snapshot:
         >>> now.version, now.bounds.threads.name
         (1, 'threads')
     """
-    for source in list(SOURCES):
+    source = next(iter(SOURCES), None)
+    if source is not None:
         return source.sample()
     own = read_own()
     return assemble(
@@ -211,33 +212,33 @@ def assemble(limits: Bounds, **known: Any) -> Snapshot:
 
 def read_pools(levels: Mapping[str, Level]) -> tuple[PoolReading, ...]:
     """Return the figures of all pools; ``levels`` are by ``"pool NAME"``."""
-    return tuple(
-        PoolReading(kind, stats, levels.get(f"pool {stats.name}", "ok"))
-        for kind, stats in ((kind, pool.stats()) for kind, pool in living_pools())
-    )
+    found: list[PoolReading] = []
+    for kind, pool in living_pools():
+        stats = pool.stats()
+        found.append(PoolReading(kind, stats, levels.get(f"pool {stats.name}", "ok")))
+    return tuple(found)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Histogram):
-        return {
-            "count": value.count,
-            "total_s": value.total_s,
-            **{f"p{q * 100:.0f}_s": value.quantile(q) for q in _QUANTILES},
-        }
-    if isinstance(value, Verdict):
-        return _plain(value.to_dict())
-    if isinstance(value, Reading):
-        named = {field.name: getattr(value, field.name) for field in fields(value)}
-        return _plain(named | {"left": value.left, "used": value.used})
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _plain(each) for key, each in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+        return [_plain(each) for each in cast("Sequence[Any]", value)]
+    return _plain(_fields(value)) if is_dataclass(value) else value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if isinstance(value, Histogram):
+        quantiles = {f"p{q * 100:.0f}_s": value.quantile(q) for q in _QUANTILES}
+        return {"count": value.count, "total_s": value.total_s, **quantiles}
+    if isinstance(value, Verdict):
+        return value.to_dict()
+    named = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Reading):
+        named |= {"left": value.left, "used": value.used}
+    return named
 
 
 def _told(reading: Reading) -> str:

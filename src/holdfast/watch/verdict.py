@@ -23,7 +23,7 @@ class Growth:
         place: Where it was made, or what it is for.
         state: The state in which most of it is; empty if it has none.
         per_minute: Its pace.
-        share: Its part of the whole growth, 0 to 1.
+        share: The part of the growth of all places that is here and in that state, 0 to 1.
         survivors: How many were made there in the last stretch of time, and live.
         evidence: How sure it is, for this place.
     """
@@ -91,7 +91,8 @@ class Verdict:
     def __str__(self) -> str:
         if not self.growing:
             return f"{self.name}: {amount(self.name, self.value)}, no growth beyond noise"
-        told = [f"{self.name} grow {self._pace()} a minute"]
+        grow = "grow" if self.name.endswith("s") else "grows"
+        told = [f"{self.name} {grow} {self._pace()} a minute"]
         if self.evidence == "weak":
             told[0] += ", not yet flat"
         if self.limit is not None and self.left_s is not None:
@@ -108,7 +109,11 @@ class Verdict:
             return f"the limit of {amount(self.name, limit)} is reached"
         soon, late = self.left_low_s or 0.0, self.left_high_s
         unit, seconds = _unit(left_s)
-        ends = f"{soon / seconds:.0f} to {late / seconds:.0f}" if late else f"{soon / seconds:.0f} or more"
+        ends = (
+            f"{soon / seconds:.0f} to {late / seconds:.0f}"
+            if late
+            else f"{soon / seconds:.0f} or more"
+        )
         about = f"{left_s / seconds:.0f} {unit}"
         return f"the limit of {amount(self.name, limit)} is reached in about {about} ({ends})"
 
@@ -118,12 +123,13 @@ class Verdict:
 
 
 def amount(name: str, value: float) -> str:
-    """Say a figure: bytes in megabytes, all else as a number with three digits that matter."""
-    if name in {"memory", "rss_bytes"}:
-        return f"{value / 1e6:,.3g} MB" if value < 1e9 else f"{value / 1e9:,.3g} GB"
-    return f"{value:,.0f}" if abs(value) >= 10.0 or value == int(value) else f"{value:.2g}"
+    """Say a figure: bytes in MB or GB, all else as a number with the digits that matter."""
+    if name == "memory":
+        return f"{value / _GB:,.3g} GB" if abs(value) >= _GB else f"{value / _MB:,.3g} MB"
+    return f"{value:,.0f}" if abs(value) >= _WHOLE or value == int(value) else f"{value:.2g}"
 
 
+_MB, _GB, _WHOLE = 1e6, 1e9, 10.0
 _UNITS = (("days", 86400.0, 3 * 86400.0), ("hours", 3600.0, 3 * 3600.0), ("minutes", 60.0, 180.0))
 
 
