@@ -52,6 +52,7 @@ _LENGTHS: Final = (1, 2, 4)
 
 _SHORTEST: Final = {60.0: 120.0, 150.0: 240.0}
 _SHORTEST_ELSE: Final = 600.0
+_SHORTEST_HALF_CLOSED: Final = 240.0
 _WITHIN: Final = {60.0: 1800.0, 150.0: 3600.0}
 """The younger ages count only if the limit is so near, in seconds."""
 
@@ -132,8 +133,8 @@ def half_closed_growth(place: Place, at: float) -> Stretch | None:
     if old < _FEWEST_HALF_CLOSED:
         return None
     first = times[old - _FEWEST_HALF_CLOSED]
-    since = min(first, at - age - _SHORTEST[age])
-    born = old - bisect_left(times, since)
+    since = min(first - 1.0, at - age - _SHORTEST_HALF_CLOSED)  # with the first in it
+    born = old - bisect_right(times, since)
     counts = parts(times, since, at - age)
     filled = sum(count > 0 for count in counts)
     if filled < _FILLED_PARTS_HALF_CLOSED or max(counts) > _HALF * born:
