@@ -67,8 +67,10 @@ def _ground() -> str:
     lines = [
         f'<text x="{LEFT}" y="18" font-weight="600">Open descriptors of a simulated program</text>',
         f'<line x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}" stroke="{SOFT}"/>',
-        (f'<line x1="{LEFT}" x2="{right}" y1="{y_of(LIMIT):.1f}" y2="{y_of(LIMIT):.1f}" '
-        f'stroke="{RED}" stroke-dasharray="5 4"/>'),
+        (
+            f'<line x1="{LEFT}" x2="{right}" y1="{y_of(LIMIT):.1f}" y2="{y_of(LIMIT):.1f}" '
+            f'stroke="{RED}" stroke-dasharray="5 4"/>'
+        ),
         f'<text x="{LEFT + 6}" y="{y_of(LIMIT) - 6:.1f}" fill="{RED}">limit: 1,024</text>',
     ]
     lines += [
@@ -109,8 +111,10 @@ def _mark(verdict: Verdict, colour: str, nth: int) -> str:
     x, y = x_of(verdict.at), y_of(verdict.value)
     told = [
         f"after {(verdict.at - BEGINS) / MINUTE:.0f} minutes:",
-        (f"{verdict.per_minute:.1f} a minute ({verdict.per_minute_low:.1f} to "
-        f"{verdict.per_minute_high:.1f}), {verdict.evidence}"),
+        (
+            f"{verdict.per_minute:.1f} a minute ({verdict.per_minute_low:.1f} to "
+            f"{verdict.per_minute_high:.1f}), {verdict.evidence}"
+        ),
         (
             f"limit in {_hours(verdict.left_s)} hours ({_hours(verdict.left_low_s)} to "
             f"{_hours(verdict.left_high_s)})"

@@ -179,8 +179,10 @@ def calm_lines(results: Sequence[Calm]) -> list[str]:
 def found_lines(results: Sequence[Found]) -> list[str]:
     """The table of leaks: minutes until they were told, the median and nine in ten."""
     lines = [
-        ("| load | leak a minute | told after, median / 9 in 10 | strong after | "
-        "before half of what was left | before half of the limit | missed |"),
+        (
+            "| load | leak a minute | told after, median / 9 in 10 | strong after | "
+            "before half of what was left | before half of the limit | missed |"
+        ),
         "|---|---|---|---|---|---|---|",
     ]
     for one in results:

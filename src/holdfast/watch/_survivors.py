@@ -48,6 +48,8 @@ _LARGEST_PART: Final = 0.35
 _MOST_CLOSED: Final = 0.05
 _STILL_COMING: Final = 0.4
 _FALLING_OFF: Final = -1.5
+_FALLING_OFF_URGENT: Final = -3.0
+"""Of Laplace's test, in standard deviations. Where minutes count, chance may not hide a leak for long."""
 _LENGTHS: Final = (1, 2, 4)
 
 _SHORTEST: Final = {60.0: 120.0, 150.0: 240.0}
@@ -106,18 +108,20 @@ def growth_of(
         if old < need:
             return None
         stretch = _stretch(place, old, need, at, age)
-        if age in _WITHIN or left < inf:
-            if left / stretch.per_s > _WITHIN.get(age, _RELEVANT):
-                continue
+        if stretch.born < _HALF * need:
+            continue  # most of them came at the one moment with which the stretch begins
+        urgent = age in _WITHIN
+        if (urgent or left < inf) and left / stretch.per_s > _WITHIN.get(age, _RELEVANT):
+            continue
         closed = place.closed(nth, at)
         if closed > _MOST_CLOSED * (old + closed):
             continue
-        falling_off = 0.0 if strict else _FALLING_OFF
+        falling_off = 0.0 if strict else _FALLING_OFF_URGENT if urgent else _FALLING_OFF
         if not _is_even(place.births, old, stretch, falling_off):
             continue
         if not _goes_on(place.births, old, stretch, at, falling_off):
             continue
-        if age not in _WITHIN or higher_than_ever():
+        if not urgent or higher_than_ever():
             return stretch
     return None
 

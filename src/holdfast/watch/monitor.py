@@ -266,7 +266,7 @@ class Monitor:
             with self._lock:
                 _, changes = self._take()
             self._tell(changes)
-        except Exception as error:  # noqa: BLE001 - nothing of the monitor may reach the program
+        except BaseException as error:  # noqa: BLE001 - a SystemExit would end the thread of all monitors
             self._fail(error, "a sample failed")
         self._in_a_row = self._in_a_row + 1 if self._failures > failed else 0
         return min(self._interval * 2.0**self._in_a_row, max(self._interval, _LONGEST_REST))
@@ -303,7 +303,7 @@ class Monitor:
                 except Exception as error:  # noqa: BLE001 - the callback is the program's, the thread ours
                     self._fail(error, f"on_change failed with the change of {change.name}")
 
-    def _fail(self, error: Exception, what: str) -> None:
+    def _fail(self, error: BaseException, what: str) -> None:
         self._failures += 1
         self._last_failure = f"{what}: {type(error).__name__}: {error}"
         self._voice.say(self._clock.now(), logging.WARNING, self._last_failure, error=error)

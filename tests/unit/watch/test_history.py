@@ -1,5 +1,6 @@
 """The history: a day in bounded memory, at several resolutions."""
 
+import itertools
 import math
 import tracemalloc
 
@@ -35,7 +36,11 @@ def test_a_day_of_history_and_of_trends_takes_less_than_two_megabytes():
     before = tracemalloc.get_traced_memory()[0]
 
     history = History(SERIES)
-    trends = [Trend("descriptors", limit=1024), Trend("threads", limit=400), Trend("memory", ages=False)]
+    trends = [
+        Trend("descriptors", limit=1024),
+        Trend("threads", limit=400),
+        Trend("memory", ages=False),
+    ]
     values = dict.fromkeys(SERIES, 1e9)
     for second in range(0, DAY + 7200, 30):
         history.add(float(second), values)
@@ -73,7 +78,9 @@ def test_each_slot_has_the_lowest_the_mean_and_the_highest():
     assert peak.at <= 4000.0 < peak.at + 120.0
 
 
-@pytest.mark.parametrize(("seconds", "step"), [(60, 1), (900, 1), (901, 15), (14400, 15), (86400, 120)])
+@pytest.mark.parametrize(
+    ("seconds", "step"), [(60, 1), (900, 1), (901, 15), (14400, 15), (86400, 120)]
+)
 def test_the_finest_resolution_that_reaches_so_far_back_is_given(seconds, step):
     """Fifteen minutes by the second, four hours by the quarter minute, the day by two minutes."""
     history = History(["a"])
@@ -82,7 +89,7 @@ def test_the_finest_resolution_that_reaches_so_far_back_is_given(seconds, step):
 
     points = history.points("a", seconds=seconds)
 
-    apart = {round(after.at - before.at, 6) for before, after in zip(points, points[1:], strict=False)}
+    apart = {round(after.at - before.at, 6) for before, after in itertools.pairwise(points)}
     assert apart == {step}
     assert seconds - step <= points[-1].at + step - points[0].at <= seconds + step
 

@@ -26,9 +26,7 @@ def steady(monkeypatch):
 def set_used(monkeypatch, share, name="memory"):
     """Let the bound of a resource be so far used, as the monitor reads it."""
     real = _readings.bounds()
-    values = {
-        each.name: Reading(each.name, 10, each.unit, 1000, "a test") for each in real
-    }
+    values = {each.name: Reading(each.name, 10, each.unit, 1000, "a test") for each in real}
     values[name] = Reading(name, share * 1000, name, 1000, "a test")
     found = type(real)(*(values[each.name] for each in real))
     monkeypatch.setattr(_readings, "bounds", lambda: found)
@@ -144,7 +142,9 @@ def test_a_full_queue_is_a_level_of_its_pool(fake_clock, steady):
     assert [each.level for each in found.pools if each.stats.name == "db"] == ["critical"]
 
 
-def test_a_callback_that_raises_is_counted_and_the_monitor_goes_on(fake_clock, monkeypatch, records):
+def test_a_callback_that_raises_is_counted_and_the_monitor_goes_on(
+    fake_clock, monkeypatch, records
+):
     """With the callback, at the next change."""
     calls = []
 

@@ -24,7 +24,10 @@ def test_it_shows_every_pool_with_its_figures():
         found = holdfast.snapshot()
 
     mine = [each for each in found.pools if each.stats.name in {"db", "llm"}]
-    assert [(each.kind, each.stats.name) for each in mine] == [("threads", "db"), ("coroutines", "llm")]
+    assert [(each.kind, each.stats.name) for each in mine] == [
+        ("threads", "db"),
+        ("coroutines", "llm"),
+    ]
     assert mine[0].stats.completed == 1
     assert found.worker_threads >= 0
 
@@ -47,7 +50,7 @@ def test_it_is_what_json_can_hold():
         told = json.loads(holdfast.snapshot().to_json())
 
     assert told["version"] == VERSION == 1
-    assert list(told)[0] == "version"
+    assert next(iter(told)) == "version"
     assert set(told) == {field.name for field in dataclasses.fields(Snapshot)}
     assert set(told["bounds"]["descriptors"]) >= {"value", "bound", "source", "left", "used"}
     (db,) = [each for each in told["pools"] if each["stats"]["name"] == "db"]

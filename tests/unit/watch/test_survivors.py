@@ -52,6 +52,7 @@ def test_a_jump_is_not_growth():
     jump = [1000.0 + n / 10 for n in range(60)]
 
     assert growth(jump, 2 * HOUR) is None
+    assert growth([1000.0] * 60, 2 * HOUR) is None
     assert growth(jump + [5000.0 + n / 10 for n in range(60)], 2 * HOUR) is None
 
 
@@ -60,7 +61,9 @@ def test_a_warm_up_that_levels_off_is_not_growth():
     warm_up = [-HOUR * log(1 - (n + 0.5) / 300) for n in range(300)]
 
     for minutes in range(10, 360, 5):
-        assert growth([t for t in warm_up if t <= minutes * 60], minutes * 60.0, strict=True) is None
+        assert (
+            growth([t for t in warm_up if t <= minutes * 60], minutes * 60.0, strict=True) is None
+        )
 
 
 def test_growth_that_has_stopped_is_none():
@@ -146,7 +149,9 @@ def test_an_idle_pool_that_is_closed_one_by_one_is_none():
     ages.see(0.0, [])
     ages.see(10.0, [Living(n, "TCP to a:1", "ESTABLISHED") for n in pool])
     for closed in pool:
-        lives = [Living(n, "TCP to a:1", "CLOSE_WAIT" if n < closed else "ESTABLISHED") for n in pool]
+        lives = [
+            Living(n, "TCP to a:1", "CLOSE_WAIT" if n < closed else "ESTABLISHED") for n in pool
+        ]
         ages.see(2000.0 + 10 * closed, lives)
 
     assert len(ages.places["TCP to a:1"].half_closed) == 99

@@ -1,5 +1,6 @@
 """Levels: up at once, down after a while, and no flapping at a threshold."""
 
+import itertools
 import random
 
 import pytest
@@ -43,7 +44,7 @@ def test_a_reading_that_trembles_at_a_threshold_changes_the_level_once():
 
     found = levels_of(values)
 
-    assert sum(a != b for a, b in zip(found, found[1:], strict=False)) <= 1
+    assert sum(a != b for a, b in itertools.pairwise(found)) <= 1
 
 
 @pytest.mark.parametrize(

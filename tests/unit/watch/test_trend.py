@@ -50,7 +50,9 @@ def test_a_leak_is_strong_with_its_pace_its_place_and_its_end():
     assert verdict.left_low_s <= left <= verdict.left_high_s
     (growth,) = verdict.growth
     assert (growth.place, growth.share, growth.evidence) == ("app.py:10 fetch", 1.0, "strong")
-    assert str(verdict).startswith("descriptors grow 12 a minute; the limit of 1,024 is reached in about")
+    assert str(verdict).startswith(
+        "descriptors grow 12 a minute; the limit of 1,024 is reached in about"
+    )
     assert str(verdict).endswith("100 per cent of the growth is app.py:10 fetch")
 
 
@@ -61,7 +63,9 @@ def test_half_closed_sockets_are_certain_and_named_with_their_state():
     run(trend, 12, living=leaking(3, 1, place="TCP to 10.0.0.7:443", state="CLOSE_WAIT"))
 
     assert trend.verdict.evidence == "certain"
-    assert str(trend.verdict).endswith("100 per cent of the growth is TCP to 10.0.0.7:443 in CLOSE_WAIT")
+    assert str(trend.verdict).endswith(
+        "100 per cent of the growth is TCP to 10.0.0.7:443 in CLOSE_WAIT"
+    )
 
 
 def test_what_is_in_another_state_is_not_counted_to_the_share():
