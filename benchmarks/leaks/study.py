@@ -185,12 +185,16 @@ def found_lines(results: Sequence[Found]) -> list[str]:
         ),
         "|---|---|---|---|---|---|---|",
     ]
-    for one in results:
-        lines.append(
-            f"| {one.shape} | {one.per_minute:g} | {_minutes(one.after_s)} | "
-            f"{_minutes(one.strong_after_s)} | {one.in_time} of {len(one.after_s)} | {one.before_half} of {len(one.after_s)} | {one.missed} |"
-        )
-    return lines
+    return lines + [_found_line(one) for one in results]
+
+
+def _found_line(one: Found) -> str:
+    days = len(one.after_s)
+    return (
+        f"| {one.shape} | {one.per_minute:g} | {_minutes(one.after_s)} | "
+        f"{_minutes(one.strong_after_s)} | {one.in_time} of {days} | {one.before_half} of {days} | "
+        f"{one.missed} |"
+    )
 
 
 def forecast_lines(results: Sequence[Found]) -> list[str]:

@@ -57,6 +57,9 @@ def pace_of(births: Sequence[float], stretch: Stretch) -> Pace:
         if all(parts(births, longer, stretch.until)):
             since = longer
             break
+    first = births[min(bisect_right(births, since), len(births) - 1)]
+    if first - since > (stretch.until - since) / PARTS and first < stretch.until:
+        since = first  # it began in the middle of the stretch
     counts = parts(births, since, stretch.until)
     width = (stretch.until - since) / PARTS
     level = mean(counts)

@@ -73,10 +73,7 @@ class Watch:
             threads=sample.threads,
             rss_bytes=sample.rss_bytes,
             cpu_s=sample.cpu_s,
-            pools=tuple(
-                PoolReading(each.kind, each.stats, levels.get(f"pool {each.stats.name}", "ok"))
-                for each in pools
-            ),
+            pools=tuple(_levelled(each, levels) for each in pools),
             level=self.levels.worst,
             levels=levels,
             trends=tuple(trend.verdict for trend in self.readings.trends),
@@ -101,6 +98,11 @@ class Watch:
             return []
         self._evidence[trend.name] = now
         return [Change("trend", trend.name, before, now, str(trend.verdict), snapshot)]
+
+
+def _levelled(pool: PoolReading, levels: Mapping[str, Level]) -> PoolReading:
+    level = levels.get(f"pool {pool.stats.name}", "ok")
+    return pool if level == pool.level else PoolReading(pool.kind, pool.stats, level)
 
 
 def _told(name: str, now: Level, value: float | None, snapshot: Snapshot) -> str:

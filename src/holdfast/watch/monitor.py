@@ -265,7 +265,7 @@ class Monitor:
         try:
             with self._lock:
                 _, changes = self._take()
-            self._tell(changes)
+            self._tell(changes, BaseException)
         except BaseException as error:  # noqa: BLE001 - a SystemExit would end the thread of all monitors
             self._fail(error, "a sample failed")
         self._in_a_row = self._in_a_row + 1 if self._failures > failed else 0
@@ -293,14 +293,14 @@ class Monitor:
         if self._watch is not None:
             self._watch.readings.close()
 
-    def _tell(self, changes: list[Change]) -> None:
+    def _tell(self, changes: list[Change], caught: type[BaseException] = Exception) -> None:
         """Without the lock: a callback may take as long as it likes, and ask what it likes."""
         for change in changes:
             self._voice.say(self._clock.now(), _level_of(change), change.text)
             if self._on_change is not None:
                 try:
                     self._on_change(change)
-                except Exception as error:  # noqa: BLE001 - the callback is the program's, the thread ours
+                except caught as error:
                     self._fail(error, f"on_change failed with the change of {change.name}")
 
     def _fail(self, error: BaseException, what: str) -> None:

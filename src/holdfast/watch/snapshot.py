@@ -36,6 +36,7 @@ __all__ = (
 VERSION: Final = 1
 """Of the record: a field that goes or changes its meaning raises it, a new one does not."""
 
+_PYTHON: Final = platform.python_version()
 _QUANTILES: Final = (0.5, 0.9, 0.99)
 
 
@@ -202,7 +203,7 @@ def assemble(limits: Bounds, **known: Any) -> Snapshot:
     return Snapshot(
         at=clock.wall(),
         pid=os.getpid(),
-        python=platform.python_version(),
+        python=_PYTHON,
         bounds=limits,
         budget=current_budget(),
         worker_threads=SUPPLY.threads,
