@@ -5,7 +5,7 @@ No thread and no lock: the monitor has both. One call of :meth:`Watch.take` is o
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from holdfast._core.clock import Clock
 from holdfast.watch._levels import Levels, values_of
@@ -18,10 +18,15 @@ from holdfast.watch.verdict import Evidence, amount
 
 __all__ = ("Change", "Watch")
 
+_MARKS: Final = (3600.0, 600.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """A level, or what a trend says, has changed.
+
+    A trend has changed when its evidence has; and, without that, when an hour, or ten minutes, are left
+    for the first time since it began to grow: then ``before`` and ``now`` are the same.
 
     Attributes:
         kind: ``"level"`` or ``"trend"``.
@@ -54,7 +59,7 @@ class Watch:
         self.readings = Readings(clock, places, failed)
         self.history = History(SERIES)
         self.levels = Levels(thresholds)
-        self._evidence: dict[str, Evidence] = {}
+        self._told: dict[str, tuple[Evidence, int]] = {}
 
     def take(self, stats: MonitorStats) -> tuple[Snapshot, list[Change]]:
         """Take one sample."""
@@ -93,11 +98,18 @@ class Watch:
         return snapshot, changes
 
     def _change_of(self, trend: Trend, snapshot: Snapshot) -> list[Change]:
-        before, now = self._evidence.get(trend.name, "none"), trend.verdict.evidence
-        if before == now:
+        verdict = trend.verdict
+        before, near = self._told.get(trend.name, ("none", 0))
+        nearer = max(near, _nearness(verdict.left_s)) if verdict.growing else 0
+        if (verdict.evidence, nearer) == (before, near):
             return []
-        self._evidence[trend.name] = now
-        return [Change("trend", trend.name, before, now, str(trend.verdict), snapshot)]
+        self._told[trend.name] = verdict.evidence, nearer
+        return [Change("trend", trend.name, before, verdict.evidence, str(verdict), snapshot)]
+
+
+def _nearness(left_s: float | None) -> int:
+    """How many of the marks, an hour and ten minutes before the limit, have been passed."""
+    return 0 if left_s is None else sum(left_s <= mark for mark in _MARKS)
 
 
 def _levelled(pool: PoolReading, levels: Mapping[str, Level]) -> PoolReading:

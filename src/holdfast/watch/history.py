@@ -94,8 +94,8 @@ class History:
         >>> history = History(["descriptors"])
         >>> for second in range(60):
         ...     history.add(second, {"descriptors": 100 + second})
-        >>> history.points("descriptors", seconds=1)
-        (Point(at=59.0, low=159.0, mean=159.0, high=159.0),)
+        >>> history.points("descriptors", seconds=1)[-1]
+        Point(at=59.0, low=159.0, mean=159.0, high=159.0)
         >>> len(history.points("descriptors", seconds=3600))
         4
     """
@@ -137,7 +137,7 @@ class History:
             seconds: How far back, more than 0; a day at most is kept.
 
         Returns:
-            The oldest first; slots without a reading are left out.
+            The oldest first; slots without a reading are left out, one that reaches into the time is not.
 
         Raises:
             KeyError: There is no such series.

@@ -45,7 +45,11 @@ class Threshold:
 
 
 class Gauge:
-    """One reading against its thresholds. Pure arithmetic: the time comes with the reading."""
+    """One reading against its thresholds. Pure arithmetic: the time comes with the reading.
+
+    Args:
+        threshold: When it is worth caution, and when it is critical.
+    """
 
     def __init__(self, threshold: Threshold) -> None:
         self.threshold = threshold
@@ -53,7 +57,12 @@ class Gauge:
         self._calm_since: float | None = None
 
     def update(self, at: float, value: float) -> Level:
-        """Take in a reading, and return the level from now on."""
+        """Take in a reading, and return the level from now on.
+
+        Args:
+            at: When, in seconds on a clock that does not go back.
+            value: The reading, in the unit of the threshold.
+        """
         found = self._level_of(value)
         if LEVELS.index(found) >= LEVELS.index(self.level):
             self.level = found

@@ -344,6 +344,26 @@ def test_connections_that_nobody_closes_are_named_with_certainty(fake_clock, ste
     assert any("in CLOSE_WAIT" in record for record in records())
 
 
+def test_a_growth_is_told_again_when_an_hour_and_when_ten_minutes_are_left(fake_clock, steady):
+    """And not in between, though the forecast changes with each look."""
+    changes: list[Change] = []
+    with ExitStack() as stack:
+        opened: list[int] = []
+        monitor = Monitor(places=lambda: dict.fromkeys(opened, "leak"), on_change=changes.append)
+        for minute in range(4 * 60 + 116):
+            if minute > 240:
+                for _ in range(4):
+                    opened += os.pipe()
+                    stack.callback(os.close, opened[-1])
+                    stack.callback(os.close, opened[-2])
+            fake_clock.advance(60.0)
+            monitor.sample()
+
+    told = [(each.now, each.snapshot.trends[0].left_s) for each in changes if each.kind == "trend"]
+    assert [evidence for evidence, _ in told] == ["strong"] * 3
+    assert told[0][1] > 3600 >= told[1][1] > 600 >= told[2][1]
+
+
 def test_bad_arguments_are_refused():
     """When it is made."""
     with pytest.raises(ValueError, match="interval"):
