@@ -224,7 +224,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in cast("Mapping[Any, Any]", value).items()}
+        named = cast("Mapping[object, Any]", value)
+        return {str(key): _plain(each) for key, each in named.items()}
     if isinstance(value, tuple | list):
         return [_plain(each) for each in cast("Sequence[Any]", value)]
     return _plain(_fields(value)) if is_dataclass(value) else value
