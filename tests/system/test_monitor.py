@@ -19,7 +19,7 @@ def run(program, *, timeout=60):
             "-X",
             "dev",
             "-W",
-            "ignore:.*fork:DeprecationWarning",
+            "ignore::DeprecationWarning",
             "-c",
             textwrap.dedent(program),
         ],

@@ -98,7 +98,9 @@ def values_of(
 ) -> dict[str, float]:
     """Return what is held against the thresholds."""
     found = {reading.name: reading.used for reading in bounds if reading.name != "cpus"}
-    found |= {f"pool {each.stats.name}": _fullness(each) for each in pools}
+    for each in pools:
+        name = f"pool {each.stats.name}"  # of two with the same name the fuller one
+        found[name] = max(found.get(name) or 0.0, _fullness(each))
     found["loop lag"] = lag_s
     for reading in pressure:
         resource, _, word = reading.name.partition(" pressure, ")
@@ -108,7 +110,7 @@ def values_of(
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _fullness(pool: PoolReading) -> float | None:
+def _fullness(pool: PoolReading) -> float:
     """The part of the queue that is taken, and all of it once the pool holds nothing but abandoned work."""
     stats = pool.stats
     if stats.abandoned and stats.abandoned >= stats.limit:

@@ -6,6 +6,7 @@ record says how many. A logger that raises is not the monitor's death.
 
 import contextlib
 import logging
+import threading
 from typing import Final
 
 __all__ = ("LOGGER", "Voice")
@@ -24,18 +25,27 @@ class Voice:
         self._at: float | None = None
         self.held_back = 0
         self._untold = 0
+        self._lock = threading.Lock()  # not held while a handler writes
 
     def say(self, at: float, level: int, text: str, *, error: BaseException | None = None) -> None:
         """Log ``text``, or count it."""
-        passed = 0.0 if self._at is None else at - self._at
-        self._tokens = min(_BURST, self._tokens + max(0.0, passed) / _EVERY)
-        self._at = at
-        if self._tokens < 1.0:
-            self.held_back += 1
-            self._untold += 1
+        untold = self._permitted(at)
+        if untold is None:
             return
-        self._tokens -= 1.0
-        more = f" ({self._untold} more were not logged)" if self._untold else ""
-        self._untold = 0
+        more = f" ({untold} more were not logged)" if untold else ""
         with contextlib.suppress(Exception):
             LOGGER.log(level, "%s%s", text, more, exc_info=error)
+
+    def _permitted(self, at: float) -> int | None:
+        """How many were held back before this one; None if this one is, too."""
+        with self._lock:
+            passed = 0.0 if self._at is None else at - self._at
+            self._tokens = min(_BURST, self._tokens + max(0.0, passed) / _EVERY)
+            self._at = at
+            if self._tokens < 1.0:
+                self.held_back += 1
+                self._untold += 1
+                return None
+            self._tokens -= 1.0
+            untold, self._untold = self._untold, 0
+            return untold

@@ -304,9 +304,11 @@ class Monitor:
                     self._fail(error, f"on_change failed with the change of {change.name}")
 
     def _fail(self, error: BaseException, what: str) -> None:
-        self._failures += 1
-        self._last_failure = f"{what}: {type(error).__name__}: {error}"
-        self._voice.say(self._clock.now(), logging.WARNING, self._last_failure, error=error)
+        text = f"{what}: {type(error).__name__}: {error}"
+        with self._lock:
+            self._failures += 1
+            self._last_failure = text
+        self._voice.say(self._clock.now(), logging.WARNING, text, error=error)
 
 
 def _level_of(change: Change) -> int:
