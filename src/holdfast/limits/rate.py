@@ -86,7 +86,12 @@ class RateGate:
         self._paused_until = -math.inf
 
     def wait(self, now: float, weight: float = 1.0) -> float:
-        """Seconds until a start of this weight is allowed, 0.0 if it is allowed at ``now``."""
+        """Seconds until a start of this weight is allowed, 0.0 if it is allowed at ``now``.
+
+        Args:
+            now: Seconds on a clock that never goes back.
+            weight: How much of the rate the start takes.
+        """
         early = self._slack
         if weight != 1.0:  # what weighs more than all that may come at once waits for all of it
             early -= min((weight - 1.0) * self._interval, self._slack)
@@ -105,7 +110,12 @@ class RateGate:
         return wait
 
     def charge(self, now: float, weight: float) -> None:
-        """Take so much of the rate without asking: what follows waits until it is paid back."""
+        """Take so much of the rate without asking: what follows waits until it is paid back.
+
+        Args:
+            now: Seconds on a clock that never goes back.
+            weight: How much; below 0 gives back.
+        """
         self._theoretical = max(self._theoretical, now) + weight * self._interval
 
     def pause(self, until: float) -> None:

@@ -5,7 +5,7 @@ import atexit
 import itertools
 import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -22,16 +22,17 @@ from holdfast.pools._drain import finish, finish_async
 from holdfast.pools._entry import Overflow
 from holdfast.pools._exit_wait import finish_at_exit
 from holdfast.pools._forked import forks
+from holdfast.pools._governed import Governed
 from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
 from holdfast.pools._keyed_view import KeyedAsyncCalls
+from holdfast.pools._living import enrol
 from holdfast.pools._options import Sizeof, Unset, paced, pool_options
 from holdfast.pools._reserve import reserve_of, share
 from holdfast.pools._threads import finalize
 from holdfast.pools.order import Order
 
 if TYPE_CHECKING:
-    from holdfast.limits.adaptive import Adaptive, LimitChange
-    from holdfast.limits.rate_headers import RateHint
+    from holdfast.limits.adaptive import Adaptive
     from holdfast.pools._meter import Meter
 
 __all__ = ("AsyncPool", "waiting_room")
@@ -40,7 +41,7 @@ _names = itertools.count(1)
 _bridged: "weakref.WeakSet[AsyncPool]" = weakref.WeakSet()
 
 
-class AsyncPool(AsyncCalls):
+class AsyncPool(AsyncCalls, Governed):
     """At most ``max_concurrency`` coroutines at once, in any loops and threads, counted together.
 
     First come, first served, unless it has an order. Used as a context manager, plain or ``async``,
@@ -131,6 +132,7 @@ class AsyncPool(AsyncCalls):
         self._bridge: Bridge | None = None
         self._idempotency = check_memory(idempotency)
         forks(self)
+        enrol(self, "coroutines")
 
     def _keyed(self, view: AsyncCalls, key: IdempotencyKey | Unset) -> AsyncCalls:
         memory = check_key(key, self._idempotency, self.name)
@@ -172,38 +174,11 @@ class AsyncPool(AsyncCalls):
         self._core.admission.resize(limit)
         self._core.pump()
 
-    def limit_changes(self) -> "tuple[LimitChange, ...]":
-        """Return the last 256 changes of an adaptive limit, the oldest first, each with what it was made for."""
-        return () if self._options.meter is None else self._options.meter.changes()
+    @property
+    def _admission(self) -> Admission:
+        return self._core.admission
 
-    def learn_rate(
-        self, headers: Mapping[str, str], *, per: float | None = None
-    ) -> "tuple[RateHint, ...]":
-        """Keep to what an answer of the service says of its rate limits, where that is tighter than ``rate``.
-
-        An error with a ``response`` teaches the pool by itself; give it the headers of good answers, too, and
-        it slows down before it is refused. May be called from any thread.
-
-        Args:
-            headers: Of any answer: those of Anthropic, those of OpenAI and everybody who follows it, or the
-                plain ``ratelimit-*``. What can't be read is left aside.
-            per: Seconds that the service's limits are for; None takes those of the pool's own rates.
-
-        Returns:
-            What they said; empty, too, for a pool without a rate.
-        """
-        pace = self._options.pace
-        return () if pace is None else pace.learn(headers, per=per)
-
-    def restrict(self, cap: int | None) -> None:
-        """Allow fewer in flight for now, whatever the limit is; the limit comes back when that is lifted.
-
-        For whoever governs several pools under pressure. Permits that are kept for clean-up stay.
-
-        Args:
-            cap: Most calls in flight until further notice, 0 to start nothing; None lifts it.
-        """
-        self._core.admission.restrict(None if cap is None else check.count("cap", cap))
+    def _go_on(self) -> None:
         self._core.pump()
 
     def _meter(self, limit: "Adaptive") -> "Meter":

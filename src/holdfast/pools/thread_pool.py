@@ -6,11 +6,11 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 from holdfast._core import check, clock
 from holdfast._core.loops import end_pass_here
@@ -27,8 +27,10 @@ from holdfast.pools._drain import (
 )
 from holdfast.pools._entry import Overflow
 from holdfast.pools._exit_wait import finish_at_exit
+from holdfast.pools._governed import Governed
 from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
 from holdfast.pools._keyed_view import KeyedThreadCalls
+from holdfast.pools._living import enrol
 from holdfast.pools._options import Sizeof, Unset, paced, pool_options
 from holdfast.pools._reserve import reserve_of, share
 from holdfast.pools._reserve_threads import ReservedThreadCore
@@ -40,16 +42,13 @@ from holdfast.pools._timer import TIMER
 from holdfast.pools.async_pool import waiting_room
 from holdfast.pools.order import Order
 
-if TYPE_CHECKING:
-    from holdfast.limits.rate_headers import RateHint
-
 __all__ = ("ThreadPool",)
 
 _names = itertools.count(1)
 _open: "weakref.WeakSet[ThreadCore]" = weakref.WeakSet()
 
 
-class ThreadPool(ThreadCalls, ThreadPoolExecutor):
+class ThreadPool(ThreadCalls, Governed, ThreadPoolExecutor):
     """At most ``max_workers`` blocking calls at once, on threads that come and go with the load.
 
     A ``concurrent.futures.Executor`` that can also be awaited. One pool serves blocking code in any
@@ -162,6 +161,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             self._reserve = ReservedThreadCore(kept, keepers, self._core)
         self._ended = False
         _open.update(self._cores())
+        enrol(self, "threads")
 
     def _keyed(self, view: ThreadCalls, key: IdempotencyKey | Unset) -> ThreadCalls:
         memory = check_key(key, self._idempotency, self.name)
@@ -226,34 +226,11 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         self._core.admission.resize(share(limit, kept, "max_workers"))
         self._core.crew.hire()
 
-    def learn_rate(
-        self, headers: Mapping[str, str], *, per: float | None = None
-    ) -> "tuple[RateHint, ...]":
-        """Keep to what an answer of the service says of its rate limits, where that is tighter than ``rate``.
+    @property
+    def _admission(self) -> Admission:
+        return self._core.admission
 
-        An error with a ``response`` teaches the pool by itself; give it the headers of good answers, too, and
-        it slows down before it is refused. May be called from any thread.
-
-        Args:
-            headers: Of any answer: those of Anthropic, those of OpenAI and everybody who follows it, or the
-                plain ``ratelimit-*``. What can't be read is left aside.
-            per: Seconds that the service's limits are for; None takes those of the pool's own rates.
-
-        Returns:
-            What they said; empty, too, for a pool without a rate.
-        """
-        pace = self._options.pace
-        return () if pace is None else pace.learn(headers, per=per)
-
-    def restrict(self, cap: int | None) -> None:
-        """Allow fewer in flight for now, whatever the limit is; the limit comes back when that is lifted.
-
-        For whoever governs several pools under pressure. Permits that are kept for clean-up stay.
-
-        Args:
-            cap: Most calls in flight until further notice, 0 to start nothing; None lifts it.
-        """
-        self._core.admission.restrict(None if cap is None else check.count("cap", cap))
+    def _go_on(self) -> None:
         self._core.crew.hire()
 
     def _cores(self) -> list[ThreadCore]:
