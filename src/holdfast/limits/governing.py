@@ -11,7 +11,8 @@ States, by what is pressing:
 
 A pause ends when the pressure does. It also ends when nothing is in flight any more, and after
 ``longest_pause_s``: work that is not started can't make room, and a program that waits for room that
-nobody makes would hang. Then calls go on one by one, at the floors.
+nobody makes would hang. Then calls go on one by one, at the floors. Where no call ends there either for so
+long, as one may wait for another that has no place, the share rises by a step although it is critical.
 """
 
 import math
@@ -47,6 +48,8 @@ class GovernState:
         cut_at: When an event cut the share last.
         paused_at: When the pause began.
         pause_spent: Whether this spell of critical pressure has had its pause.
+        ended: Calls that had ended at the last look at which there were more of them.
+        ended_at: When that was.
     """
 
     share: float = 1.0
@@ -57,6 +60,8 @@ class GovernState:
     cut_at: float = -math.inf
     paused_at: float = -math.inf
     pause_spent: bool = False
+    ended: int = 0
+    ended_at: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,7 @@ class Governing:
         levels: Mapping[str, Level],
         events: Sequence[Event] = (),
         in_flight: int = 0,
+        ended: int = 0,
     ) -> GovernState:
         """Return the state after one look.
 
@@ -110,7 +116,10 @@ class Governing:
             levels: How near each resource is to its limit, by name.
             events: What has happened since the last look.
             in_flight: Calls in flight in the pools that are governed.
+            ended: Calls that have ended there, of all time.
         """
+        if ended != state.ended:
+            state = replace(state, ended=ended, ended_at=now)
         critical = sorted(name for name, level in levels.items() if level == "critical")
         if critical:
             return self._critical(state, now, " and ".join(critical), in_flight)
@@ -131,7 +140,7 @@ class Governing:
 
     def _critical(self, state: GovernState, now: float, what: str, in_flight: int) -> GovernState:
         state = replace(state, bad_at=now)
-        if state.share > 0.0 or (not state.paused and not state.pause_spent):
+        if not state.paused and not state.pause_spent:
             reason = f"{what} critical: limits go to their floors, and nothing starts for now"
             return replace(
                 state, share=0.0, paused=True, reason=reason, changed_at=now, paused_at=now
@@ -141,13 +150,20 @@ class Governing:
             why = "nothing is in flight" if in_flight == 0 else f"it has been so for {waited:.0f} s"
             reason = f"{what} still critical, but {why}: calls go on at the floors"
             return replace(state, paused=False, pause_spent=True, reason=reason, changed_at=now)
+        stuck_s = now - max(state.ended_at, state.changed_at)
+        if not state.paused and in_flight and stuck_s >= self.longest_pause_s and state.share < 1.0:
+            share = min(1.0, round(state.share + self.step, 9))
+            reason = (
+                f"{what} critical, but no call has ended for {stuck_s:.0f} s: {share:.0%} may run"
+            )
+            return replace(state, share=share, reason=reason, changed_at=now)
         return state
 
     def _recover(self, state: GovernState, now: float) -> GovernState:
         due = now - state.bad_at >= self.quiet_s and now - state.changed_at >= self.step_every_s
         if state.share >= 1.0 or not due:
             return state
-        share = min(1.0, state.share + self.step)
+        share = min(1.0, round(state.share + self.step, 9))
         reason = f"quiet for {now - state.bad_at:.0f} s: limits are raised to {share:.0%} of what was set"
         return replace(state, share=share, reason=reason, changed_at=now)
 

@@ -40,6 +40,11 @@ class Governed:
         self._go_on()
 
     @property
+    def closed(self) -> bool:
+        """Whether the pool admits nothing any more."""
+        return self._admission.closed
+
+    @property
     def set_limit(self) -> int:
         """The limit that was set, or that the calls have led to; in force if nothing restricts it."""
         return self._admission.own_limit

@@ -97,6 +97,11 @@ class Permits(Queue):
         self.counters.late += 1
         self._set_ceiling()
 
+    @property
+    def is_restricted(self) -> bool:
+        """Whether less is allowed for now than the pool was told."""
+        return self.limit < self.own_limit
+
     def _limit_anew(self) -> None:
         own, cap = self.own_limit, self.cap
         self.limit = own if cap is None or cap > own else cap

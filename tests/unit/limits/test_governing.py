@@ -9,20 +9,21 @@ LAW = Governing()
 OPEN = GovernState()
 
 
-def look(state, now, *, memory="ok", threads="ok", events=(), in_flight=5):
-    """One look at two resources."""
+def look(state, now, *, memory="ok", threads="ok", events=(), in_flight=5, ended=None):
+    """One look at two resources; calls end all the time, unless they are said not to."""
     return LAW.step_on(
         state,
         now,
         levels={"memory": memory, "threads": threads},
         events=events,
         in_flight=in_flight,
+        ended=int(now * 1000) if ended is None else ended,
     )
 
 
 def test_nothing_changes_while_nothing_presses():
     """Not even the record of changes."""
-    assert look(OPEN, 1.0) == OPEN
+    assert look(OPEN, 1.0, ended=0) == OPEN
 
 
 def test_an_event_cuts_at_once():
@@ -87,6 +88,21 @@ def test_a_pause_ends_after_its_longest_time():
     assert not look(state, 6.0, memory="critical").paused
 
 
+def test_calls_that_wait_for_each_other_at_the_floors_get_more_room_in_time():
+    """One that holds the only permit may wait for another that has none."""
+    state = look(OPEN, 1.0, memory="critical", ended=7)
+    state = look(state, 6.0, memory="critical", ended=7)
+    assert (state.share, state.paused) == (0.0, False)
+
+    state = look(state, 10.9, memory="critical", ended=7)
+    assert state.share == 0.0
+    state = look(state, 11.0, memory="critical", ended=7)
+    assert state.share == 0.1
+    assert "no call has ended for 5 s" in state.reason
+
+    assert look(state, 20.0, memory="critical", ended=9).share == 0.1
+
+
 def test_a_later_spell_has_a_pause_of_its_own():
     """Once the first is over."""
     state = look(OPEN, 1.0, memory="critical")
@@ -113,7 +129,7 @@ looks = st.lists(
     st.tuples(
         st.floats(0.01, 5),
         st.sampled_from(["ok", "caution", "critical"]),
-        st.sampled_from([(), ("refused_thread",), ("memory_error", "no_descriptor")]),
+        st.sampled_from([(), (), ("refused_thread",), ("memory_error", "no_descriptor")]),
         st.integers(0, 3),
     ),
     max_size=80,
@@ -130,7 +146,7 @@ def test_whatever_happens_a_share_is_a_share_and_a_pause_comes_to_an_end(steps):
         state = look(state, now, memory=level, events=events, in_flight=in_flight)
 
         assert 0.0 <= state.share <= 1.0
-        if level != "ok" or events:
+        if level != "critical" and (level == "caution" or events):
             assert state.share <= before.share
         if not state.paused:
             paused_since = None

@@ -261,3 +261,20 @@ async def test_a_resize_of_a_restricted_pool_takes_effect_when_it_is_lifted():
         assert pool.stats().limit == 10
         pool.restrict(20)
         assert pool.stats().limit == 10
+
+
+async def test_a_call_that_waits_for_its_own_restricted_pool_is_no_deadlock():
+    """Whoever restricts it gives its limit back: then the call goes on."""
+    async with AsyncPool(2) as pool:
+
+        async def nested():
+            return await pool.run(asyncio.sleep, 0, "inner")
+
+        pool.restrict(1)
+        call = asyncio.create_task(pool.run(nested))
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+        assert not call.done()
+
+        pool.restrict(None)
+        assert await call == "inner"
