@@ -1,10 +1,12 @@
 """A pool of threads in blocking code: ``submit`` and ``stream``."""
 
+import contextlib
 import multiprocessing.pool
 import sys
 from collections import deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
+from benchmarks.bare import BareFuture, BareThreads
 from benchmarks.claim import Claim
 from benchmarks.command import main
 from benchmarks.meter import Meter
@@ -23,17 +25,20 @@ def no_op(item: int) -> int:
 # ---------------------------------------------------------------- submit
 
 
-def _one_at_a_time(meter: Meter, n: int, executor: Executor) -> None:
-    with executor:
+Bounded = Executor | contextlib.closing[BareThreads]
+
+
+def _one_at_a_time(meter: Meter, n: int, bounded: Bounded) -> None:
+    with bounded as executor:
         executor.submit(no_op, 0).result()
         with meter.measure():
             for item in range(n):
                 executor.submit(no_op, item).result()
 
 
-def _windowed(meter: Meter, n: int, executor: Executor) -> None:
-    outstanding: deque[Future[int]] = deque()
-    with executor:
+def _windowed(meter: Meter, n: int, bounded: Bounded) -> None:
+    outstanding: deque[Future[int] | BareFuture] = deque()
+    with bounded as executor:
         executor.submit(no_op, 0).result()
         with meter.measure():
             for item in range(n):
@@ -60,6 +65,14 @@ def standard_window(meter: Meter, n: int) -> None:
     _windowed(meter, n, ThreadPoolExecutor(WORKERS))
 
 
+def bare_one(meter: Meter, n: int) -> None:
+    _one_at_a_time(meter, n, contextlib.closing(BareThreads(WORKERS)))
+
+
+def bare_window(meter: Meter, n: int) -> None:
+    _windowed(meter, n, contextlib.closing(BareThreads(WORKERS)))
+
+
 # On one core as well, for the reason that bench_threads.py gives.
 ONE = CLAIM.case(
     "one", "`submit().result()`, one at a time", n=1_000, quick_n=1_000, unit="call", repeats=7
@@ -76,12 +89,14 @@ ONE_CORE = CLAIM.case(
 for _case in (ONE, ONE_CORE):
     _case.add("ThreadPool.submit", holdfast_one, ours=True)
     _case.add("ThreadPoolExecutor.submit", standard_one)
+    _case.add("bare threads, no promises", bare_one)
 
 WINDOW = CLAIM.case(
     "window", "`submit` with 16 outstanding", n=10_000, quick_n=10_000, unit="call", repeats=3
 )
 WINDOW.add("ThreadPool.submit", holdfast_window, ours=True)
 WINDOW.add("ThreadPoolExecutor.submit", standard_window)
+WINDOW.add("bare threads, no promises", bare_window)
 
 # ---------------------------------------------------------------- stream
 

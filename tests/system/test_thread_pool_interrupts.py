@@ -79,9 +79,9 @@ while interrupts < INTERRUPTS:
 """
 
 CASES = {
-    "one worker": dict(workers=1, idle=10.0, window=1),
-    "a window of calls": dict(workers=4, idle=10.0, window=16),
-    "threads that come and go": dict(workers=3, idle=0.0005, window=2),
+    "one worker": {"workers": 1, "idle": 10.0, "window": 1},
+    "a window of calls": {"workers": 4, "idle": 10.0, "window": 16},
+    "threads that come and go": {"workers": 3, "idle": 0.0005, "window": 2},
 }
 
 IN_A_LOOP = """
@@ -130,6 +130,8 @@ def test_a_thousand_interrupts_of_a_loop_lose_no_call_and_no_worker():
     """Each ends one run of a loop; the pool that they share goes on."""
     ended = run_program(BEGIN + IN_A_LOOP + END)
 
-    ended.figures.pop("crowded")  # calls that were left have had replacements, which may still be idle
+    ended.figures.pop(
+        "crowded"
+    )  # calls that were left have had replacements, which may still be idle
     expected = {name: figure for name, figure in WELL.items() if name != "crowded"}
     assert ended.figures == {**expected, "interrupts": INTERRUPTS}, ended
