@@ -17,7 +17,7 @@ from holdfast._core.loops import LoopState
 from holdfast.errors import Rejected
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock_waits import park
-from holdfast.pools._entry import ENDED, WAITING, Entry
+from holdfast.pools._entry import ENDED, Entry
 
 if TYPE_CHECKING:
     import asyncio
@@ -139,7 +139,7 @@ class LoopCall:
             mailbox = self.mailbox
             mailbox.letters.append(self)
             if not mailbox.armed:
-                wake.append(mailbox)
+                wake.append(mailbox)  # type: ignore[arg-type] # it can be released as well
         return then
 
     def finish(
