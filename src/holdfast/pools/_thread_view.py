@@ -15,6 +15,7 @@ from holdfast._core.outcome import Outcome
 from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCall, inherit
 from holdfast.pools._entry import WAITING
+from holdfast.pools._keyed import IdempotencyKey
 from holdfast.pools._options import UNSET, Options, Ranked, Unset
 from holdfast.pools._ranked_stream import RankedThreadStream
 from holdfast.pools._reserve import kept_or_raise, with_reserve
@@ -45,6 +46,7 @@ class _Owner(Protocol):
 
     @property
     def name(self) -> str: ...
+    def _keyed(self, view: "ThreadCalls", key: IdempotencyKey | Unset) -> "ThreadCalls": ...
 
 
 class ThreadCalls:
@@ -70,6 +72,7 @@ class ThreadCalls:
         key: Hashable | Unset = UNSET,
         priority: float | Unset = UNSET,
         reserved: bool | Unset = UNSET,
+        idempotency_key: IdempotencyKey | Unset | None = UNSET,
     ) -> "ThreadCalls":
         """Return a light view of this pool whose calls and streams have other options.
 
@@ -81,11 +84,19 @@ class ThreadCalls:
                 ``order=Priority()`` only.
             reserved: Whether they are clean-up work: on any permit that is free, and else on one of
                 those that a pool with ``reserved`` keeps. They wait for no rate and in no order.
+            idempotency_key: Names what they do, so that a retry gets the recorded outcome; in a pool with
+                ``idempotency`` only. A string for one call, or a function of the call's arguments that
+                returns it; None is no key.
 
         Raises:
-            ValueError: ``key``, ``priority`` or ``reserved`` would mean nothing to this pool, or is none.
+            ValueError: ``key``, ``priority``, ``reserved`` or ``idempotency_key`` would mean nothing to this
+                pool, or is none.
         """
-        return self._view(reserved, self._options.with_(timeout, queue_timeout, key, priority))
+        options = self._options.with_(timeout, queue_timeout, key, priority)
+        view = self._view(reserved, options)
+        if idempotency_key is UNSET or idempotency_key is None:
+            return view
+        return self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
 
     def _view(self, reserved: bool | Unset, options: Options) -> "ThreadCalls":
         pool = self._pool

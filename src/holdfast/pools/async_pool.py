@@ -8,7 +8,7 @@ from asyncio.events import _get_running_loop  # None outside a loop, without an 
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from holdfast._core import check, clock
 from holdfast.limits import Rate
@@ -20,12 +20,14 @@ from holdfast.pools._drain import finish, finish_async
 from holdfast.pools._entry import Overflow
 from holdfast.pools._exit_wait import finish_at_exit
 from holdfast.pools._forked import forks
-from holdfast.pools._options import Sizeof, pool_options
+from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
+from holdfast.pools._keyed_view import KeyedAsyncCalls
+from holdfast.pools._options import Sizeof, Unset, pool_options
 from holdfast.pools._reserve import reserve_of, share
 from holdfast.pools._threads import finalize
 from holdfast.pools.order import Order
 
-__all__ = ("AsyncPool",)
+__all__ = ("AsyncPool", "waiting_room")
 
 _names = itertools.count(1)
 _bridged: "weakref.WeakSet[AsyncPool]" = weakref.WeakSet()
@@ -56,6 +58,8 @@ class AsyncPool(AsyncCalls):
         rate: How often calls may start.
         reserved: So many of the permits are kept for clean-up work, for calls through
             ``options(reserved=True)``; less than ``max_concurrency``.
+        idempotency: Remembers outcomes by key, for calls with ``options(idempotency_key=...)``: an
+            :class:`~holdfast.flow.idempotency.Idempotent`, which stays yours to close.
 
     Example:
         >>> import asyncio
@@ -80,6 +84,7 @@ class AsyncPool(AsyncCalls):
         max_queue_bytes: int | None = None,
         sizeof: Sizeof | None = None,
         reserved: int = 0,
+        idempotency: Remembers | None = None,
     ) -> None:
         check.choice("overflow", overflow, ("wait", "reject", "drop_oldest"))
         self._options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
@@ -104,7 +109,12 @@ class AsyncPool(AsyncCalls):
             AsyncCore(reserve_of(admission, reserved, now), clock=now) if reserved else None
         )
         self._bridge: Bridge | None = None
+        self._idempotency = check_memory(idempotency)
         forks(self)
+
+    def _keyed(self, view: AsyncCalls, key: IdempotencyKey | Unset) -> AsyncCalls:
+        memory = check_key(key, self._idempotency, self.name)
+        return KeyedAsyncCalls(view, memory, cast("IdempotencyKey", key), waiting_room)
 
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
@@ -252,6 +262,11 @@ class AsyncPool(AsyncCalls):
         bridge = getattr(self, "_bridge", None)
         if bridge is not None:
             finalize(bridge.give_back, Bridge.lock)
+
+
+def waiting_room(limit: int, name: str) -> AsyncPool:
+    """Where the items of a stream with keys wait."""
+    return AsyncPool(limit, name=name)
 
 
 def _at_exit() -> None:

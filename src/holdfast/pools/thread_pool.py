@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from holdfast._core import check, clock
 from holdfast._core.loops import end_pass_here
@@ -26,7 +26,9 @@ from holdfast.pools._drain import (
 )
 from holdfast.pools._entry import Overflow
 from holdfast.pools._exit_wait import finish_at_exit
-from holdfast.pools._options import Sizeof, pool_options
+from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
+from holdfast.pools._keyed_view import KeyedThreadCalls
+from holdfast.pools._options import Sizeof, Unset, pool_options
 from holdfast.pools._reserve import reserve_of, share
 from holdfast.pools._reserve_threads import ReservedThreadCore
 from holdfast.pools._thread_core import ThreadCore
@@ -34,6 +36,7 @@ from holdfast.pools._thread_crew import ThreadCrew
 from holdfast.pools._thread_view import PLAIN, ThreadCalls
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
+from holdfast.pools.async_pool import waiting_room
 from holdfast.pools.order import Order
 
 __all__ = ("ThreadPool",)
@@ -70,6 +73,8 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         timeout: Longest run in seconds; None is no bound. A thread can't be stopped: its caller gets
             ``CallTimeout(stopped=False)``, and its permit stays held until it ends.
         rate: How often calls may start.
+        idempotency: Remembers outcomes by key, for calls with ``options(idempotency_key=...)``: an
+            :class:`~holdfast.flow.idempotency.Idempotent`, which stays yours to close.
         idle_timeout: Seconds after which a thread without work ends.
         min_workers: Threads that stay for as long as the pool is open, once they were needed.
         max_abandoned: Replacements for threads stuck in abandoned calls; default ``max_workers``.
@@ -107,6 +112,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         max_queue_bytes: int | None = None,
         sizeof: Sizeof | None = None,
         reserved: int = 0,
+        idempotency: Remembers | None = None,
     ) -> None:
         limit = _usual_workers() if max_workers is None else _checked_workers(max_workers)
         limit = share(limit, reserved, "max_workers")
@@ -118,6 +124,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         name = name if name is not None else f"threads-{next(_names)}"
         options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
         self._options = PLAIN if options == PLAIN else options
+        self._idempotency = check_memory(idempotency)
         now = clock.current()
         admission = Admission(
             name,
@@ -148,6 +155,10 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             self._reserve = ReservedThreadCore(kept, keepers, self._core)
         self._ended = False
         _open.update(self._cores())
+
+    def _keyed(self, view: ThreadCalls, key: IdempotencyKey | Unset) -> ThreadCalls:
+        memory = check_key(key, self._idempotency, self.name)
+        return KeyedThreadCalls(view, memory, cast("IdempotencyKey", key), waiting_room)
 
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
