@@ -13,6 +13,7 @@ from holdfast.errors import (
     HoldfastError,
     Leaked,
     PoolClosed,
+    ProcessFailed,
     QueueFull,
     QueueTimeout,
     RateLimited,
@@ -42,8 +43,10 @@ from holdfast.pools import (
 from holdfast.pools.deadline import deadline
 
 if TYPE_CHECKING:
+    from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
+    from holdfast.track.process.result import ProcessResult
 
 __version__ = "0.1.0.dev0"
 
@@ -62,6 +65,8 @@ __all__ = (
     "PoolClosed",
     "PoolStats",
     "Priority",
+    "ProcessFailed",
+    "ProcessResult",
     "QueueFull",
     "QueueTimeout",
     "Rate",
@@ -80,13 +85,20 @@ __all__ = (
     "deadline",
     "errors",
     "gather",
+    "process_lines",
     "raise_fd_limit",
+    "run_process",
+    "run_process_sync",
     "set_budget",
     "stream",
 )
 
 
 _LATER = {
+    "ProcessResult": "holdfast.track.process.result",
+    "process_lines": "holdfast.flow.process",
+    "run_process": "holdfast.flow.process",
+    "run_process_sync": "holdfast.flow.process",
     "SingleFlight": "holdfast.flow.single_flight",
     "raise_fd_limit": "holdfast.sense.fd_limit",
 }
