@@ -2,15 +2,20 @@
 
 import contextlib
 import multiprocessing.pool
+import os
 import sys
+import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
 
 from benchmarks.bare import BareFuture, BareThreads
 from benchmarks.claim import Claim
 from benchmarks.command import main
 from benchmarks.meter import Meter
 from holdfast import ThreadPool
+from holdfast._core.latch import PipeLatch, closed_lock
 
 CLAIM = Claim("blocking", "As an executor in blocking code, a pool is cheaper than the standard's.")
 
@@ -134,6 +139,55 @@ MAP.add("ThreadPool.stream, buffer=1024", holdfast_stream, ours=True, buffer=102
 MAP.add("ThreadPoolExecutor.map", standard_map)
 MAP.add("multiprocessing ThreadPool.imap", multiprocessing_imap)
 MAP.add("a loop, no threads", inline)
+
+# ---------------------------------------------------------------- one thread wakes another
+
+
+class _Event:
+    """A latch over an eventfd."""
+
+    def __init__(self) -> None:
+        self._fd = os.eventfd(0)
+
+    def acquire(self) -> None:
+        os.eventfd_read(self._fd)
+
+    def release(self) -> None:
+        os.eventfd_write(self._fd, 1)
+
+    def __del__(self) -> None:
+        os.close(self._fd)
+
+
+def hop(meter: Meter, n: int, *, make: Callable[[], Any]) -> None:
+    there, back = make(), make()
+
+    def answer() -> None:
+        for _ in range(n):
+            there.acquire()
+            back.release()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    with meter.measure():
+        for _ in range(n):
+            there.release()
+            back.acquire()
+    thread.join()
+
+
+# What all of the above rests on: there and back, without a call.
+HOP = CLAIM.case(
+    "hop",
+    "one thread wakes another, and waits for it",
+    n=2_000,
+    quick_n=1_000,
+    unit="hop",
+    repeats=7,
+)
+HOP.add("pipe", hop, ours=True, make=PipeLatch)
+HOP.add("eventfd", hop, make=_Event)
+HOP.add("lock", hop, make=closed_lock)
 
 if __name__ == "__main__":
     raise SystemExit(main(["blocking", *sys.argv[1:]]))
