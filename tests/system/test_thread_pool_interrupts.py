@@ -79,9 +79,9 @@ while interrupts < INTERRUPTS:
 """
 
 CASES = {
-    "one worker": dict(workers=1, idle=10.0, window=1),
-    "a window of calls": dict(workers=4, idle=10.0, window=16),
-    "threads that come and go": dict(workers=3, idle=0.0005, window=2),
+    "one worker": {"workers": 1, "idle": 10.0, "window": 1},
+    "a window of calls": {"workers": 4, "idle": 10.0, "window": 16},
+    "threads that come and go": {"workers": 3, "idle": 0.0005, "window": 2},
 }
 
 IN_A_LOOP = """

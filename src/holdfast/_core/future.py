@@ -79,7 +79,7 @@ class CallFuture(Future[R], Generic[R]):
     _waiters: list[Any]
     _done_callbacks: list[Any]
 
-    __init__ = object.__init__  # type: ignore[assignment] # the standard one makes the condition that we put off
+    __init__ = object.__init__  # the standard one makes the condition that we put off
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override] # made when first asked for

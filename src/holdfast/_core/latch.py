@@ -15,6 +15,7 @@ Assumes: one waiter for each latch, and one release for each wait. A latch whose
 lost on the way, by an interrupt, makes room in the stock when it is collected.
 """
 
+import contextlib
 import os
 import select
 import threading
@@ -111,10 +112,8 @@ def give_back_latch(latch: PipeLatch, *, broken_off: bool = False) -> None:
 
 def open_latch(latch: Latch) -> None:
     """Release a latch that may have been released already: then it is open, or lets two through."""
-    try:
+    with contextlib.suppress(RuntimeError):  # a lock that is open
         latch.release()
-    except RuntimeError:  # a lock that is open
-        pass
 
 
 def closed_lock() -> Latch:
@@ -127,8 +126,9 @@ def closed_lock() -> Latch:
 def _forget_stock() -> None:
     """In a child after a fork: what is in stock, or in use by a thread that is gone, is the parent's."""
     global _made, _making, _missed
+    missed: deque[None] = deque()
     _stock.clear()
-    _made, _making, _missed = 0, threading.Lock(), deque()
+    _made, _making, _missed = 0, threading.Lock(), missed
 
 
 if hasattr(os, "register_at_fork"):

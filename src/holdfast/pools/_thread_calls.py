@@ -139,7 +139,7 @@ class LoopCall:
             mailbox = self.mailbox
             mailbox.letters.append(self)
             if not mailbox.armed:
-                wake.append(mailbox)
+                wake.append(mailbox)  # type: ignore[arg-type] # it can be released as well
         return then
 
     def finish(

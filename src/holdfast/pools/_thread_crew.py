@@ -76,8 +76,12 @@ class ThreadCrew(Hiring):
         if self._initializer is not None and not self._initialize(worker):
             return
         wake: list[Latch] = []  # of those who wait for the call that has just ended
-        work: Any  # Work, every one; a cast would be a call for each
-        while (work := self._arrive(worker, wake)) is not None:
+        while True:
+            work: Any = self._arrive(
+                worker, wake
+            )  # Work, every one; a cast would be a call for each
+            if work is None:
+                return
             while (work := work.work(wake)) is not None:
                 while wake:
                     wake.pop().release()
@@ -109,9 +113,8 @@ class ThreadCrew(Hiring):
             with self._lock:
                 if worker.resting:
                     self.idle.take_out(worker)
-                entry, successor, stays = None, None, True
-                if worker.leaving or SUPPLY.starved:
-                    stays = not self._gives_way(worker)
+                entry = successor = None
+                stays = not (worker.leaving or SUPPLY.starved) or not self._gives_way(worker)
                 if stays and admission._line:  # noqa: SLF001 - one lock for both halves of the pool
                     entry = admission._claim()  # noqa: SLF001 - as above
                 if self.searcher is worker:
@@ -122,10 +125,8 @@ class ThreadCrew(Hiring):
                     stays = stays and self._settle(worker)
             while wake:
                 wake.pop().release()
-            if successor is not None:
-                self.send(successor)
-            elif self.denied:
-                self.plead()
+            if successor is not None or self.denied:
+                self._pass_on_search(successor)
             if entry is not None:
                 worker.served = True
                 return entry
@@ -135,6 +136,12 @@ class ThreadCrew(Hiring):
                 return None
             if worker.entry is not None:
                 return self._take_over(worker)
+
+    def _pass_on_search(self, successor: Worker | None) -> None:
+        if successor is not None:
+            self.send(successor)
+        elif self.denied:
+            self.plead()
 
     def _gives_way(self, worker: Worker) -> bool:
         """Under the lock: whether the worker leaves for a pool in greater need, and then it has left."""

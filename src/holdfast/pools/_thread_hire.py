@@ -183,7 +183,7 @@ class Hiring:
         """Without the lock: wake ``worker``, or start its thread; False if the system refuses."""
         if worker.fresh:
             return self._start(worker)
-        try:
+        try:  # noqa: SIM105 - a context manager would be two calls more
             worker.latch.release()
         except RuntimeError:  # it was woken twice, and has not been asleep since
             pass

@@ -33,6 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+NOTHING: Final[Any] = None  # of a type that does not say that it stays so
 PLAIN: Final = Options()
 """No bound at all: what most calls have."""
 
@@ -146,7 +147,7 @@ class ThreadCalls:
         call.kwargs = kwargs
         call.state = WAITING
         call.abandoned = False
-        call.due = call.error = None
+        call.due = call.error = NOTHING
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
         try:
@@ -166,7 +167,8 @@ class ThreadCalls:
                 raise error
             finally:
                 del error  # break the cycle with the traceback
-        return call.value  # type: ignore[no-any-return] # a cast would be a call
+        value: R = call.value
+        return value
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[R]:
         """Queue ``fn(*args, **kwargs)`` and return its future, which blocking code and ``await`` can wait for.
@@ -182,16 +184,16 @@ class ThreadCalls:
             UnderPressure: Before start: the system refused the pool its first thread.
         """
         until = inherited()
-        call = SubmittedCall() if until is None else DeadlineSubmittedCall()
+        call: SubmittedCall = SubmittedCall() if until is None else DeadlineSubmittedCall()
         call.core = core = self._core
         call.context = copy_context()
         call.fn = fn
         call.args = args
         call.kwargs = kwargs
         call.state = WAITING
-        call._state = PENDING
-        call.abandoned = call._began = call._taken = False
-        call.due = call._exception = call._parked = None
+        call._state = PENDING  # noqa: SLF001 - as in a constructor, without the call of one
+        call.abandoned = call._began = call._taken = False  # noqa: SLF001 - as above
+        call.due = call._exception = call._parked = None  # noqa: SLF001 - as above
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
         loop = _get_running_loop()

@@ -161,13 +161,15 @@ def test_an_interrupt_at_any_step_of_waiting_for_a_result_loses_nothing():
             gate = threading.Event()
             future = pool.submit(gate.wait)
             interrupting = Interrupting(moment)
-            threading.Timer(0.005, gate.set).start()
+            opens = threading.Timer(0.005, gate.set)
+            opens.start()
             try:
                 with interrupting:
                     future.result(20)
             except KeyboardInterrupt:
                 visited.append(interrupting.where)
             assert future.result(20) is True, interrupting.where
+            opens.join()
             _is_settled(pool, [future], interrupting.where)
             if not interrupting.where:
                 break
