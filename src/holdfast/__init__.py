@@ -13,6 +13,7 @@ from holdfast.errors import (
     HoldfastError,
     Leaked,
     PoolClosed,
+    ProcessFailed,
     QueueFull,
     QueueTimeout,
     RateLimited,
@@ -42,8 +43,10 @@ from holdfast.pools import (
 from holdfast.pools.deadline import deadline
 
 if TYPE_CHECKING:
+    from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
+    from holdfast.track.process.result import ProcessResult
     from holdfast.watch.monitor import Monitor
     from holdfast.watch.snapshot import snapshot
     from holdfast.watch.trend import Trend
@@ -66,6 +69,8 @@ __all__ = (
     "PoolClosed",
     "PoolStats",
     "Priority",
+    "ProcessFailed",
+    "ProcessResult",
     "QueueFull",
     "QueueTimeout",
     "Rate",
@@ -85,7 +90,10 @@ __all__ = (
     "deadline",
     "errors",
     "gather",
+    "process_lines",
     "raise_fd_limit",
+    "run_process",
+    "run_process_sync",
     "set_budget",
     "snapshot",
     "stream",
@@ -93,6 +101,10 @@ __all__ = (
 
 
 _LATER = {
+    "ProcessResult": "holdfast.track.process.result",
+    "process_lines": "holdfast.flow.process",
+    "run_process": "holdfast.flow.process",
+    "run_process_sync": "holdfast.flow.process",
     "Monitor": "holdfast.watch.monitor",
     "SingleFlight": "holdfast.flow.single_flight",
     "Trend": "holdfast.watch.trend",
