@@ -44,6 +44,7 @@ from holdfast.pools.deadline import deadline
 if TYPE_CHECKING:
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
+    from holdfast.track import scope, track
 
 __version__ = "0.1.0.dev0"
 
@@ -81,14 +82,18 @@ __all__ = (
     "errors",
     "gather",
     "raise_fd_limit",
+    "scope",
     "set_budget",
     "stream",
+    "track",
 )
 
 
 _LATER = {
     "SingleFlight": "holdfast.flow.single_flight",
     "raise_fd_limit": "holdfast.sense.fd_limit",
+    "scope": "holdfast.track.scopes",
+    "track": "holdfast.track.tracked",
 }
 """What not every program needs is imported when it is asked for."""
 
