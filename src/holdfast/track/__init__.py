@@ -10,8 +10,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from holdfast.track._pool_lease import Lease
+    from holdfast.track._pool_slot import Holder
+    from holdfast.track._pool_stats import ResourceStats
     from holdfast.track._registry import Opened
     from holdfast.track.descriptors import DESCRIPTORS, DescriptorSupply, Draw
+    from holdfast.track.resource_pool import ResourcePool
     from holdfast.track.scopes import Scope, current_scope, scope
     from holdfast.track.tracked import opened, report, track, untrack
 
@@ -19,7 +23,11 @@ __all__ = (
     "DESCRIPTORS",
     "DescriptorSupply",
     "Draw",
+    "Holder",
+    "Lease",
     "Opened",
+    "ResourcePool",
+    "ResourceStats",
     "Scope",
     "current_scope",
     "opened",
@@ -33,7 +41,11 @@ _HOMES = {
     "DESCRIPTORS": "holdfast.track.descriptors",
     "DescriptorSupply": "holdfast.track.descriptors",
     "Draw": "holdfast.track.descriptors",
+    "Holder": "holdfast.track._pool_slot",
+    "Lease": "holdfast.track._pool_lease",
     "Opened": "holdfast.track._registry",
+    "ResourcePool": "holdfast.track.resource_pool",
+    "ResourceStats": "holdfast.track._pool_stats",
     "Scope": "holdfast.track.scopes",
     "current_scope": "holdfast.track.scopes",
     "opened": "holdfast.track.tracked",

@@ -55,7 +55,7 @@ def close_blocking(closer: Closer) -> None:
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()  # it has not begun
-        msg = "it can only be closed in a coroutine: use `async with`"
+        msg = "it can only be closed in a coroutine: use `async with`, or, for a pool, bound_to_loop=True"
         raise TypeError(msg)
 
 
