@@ -27,7 +27,7 @@ def closer_of(thing: object, *, awaitable: bool) -> Closer | None:
 
 def is_closed(thing: object) -> bool:
     """Whether ``thing`` says that it is closed; False where it does not say."""
-    for name in ("closed", "is_closed"):
+    for name in ("closed", "is_closed", "is_closing"):
         try:
             said: Any = getattr(thing, name, None)
             if callable(said):

@@ -27,6 +27,7 @@ from holdfast.limits import Retry
 from holdfast.track._later import Later
 from holdfast.track._place import GONE as LEFT, REFUSED, SERVED, WAITING, Place
 from holdfast.track._pool_lease import Lease
+from holdfast.track._pool_places import PoolPlaces
 from holdfast.track._pool_reports import Loan, tell_lost, tell_return
 from holdfast.track._pool_slot import GONE, LEAKED, LENT, RESETTING, Asked, Slot
 from holdfast.track._pool_words import closed_refusal, full_refusal, own_deadlock, timeout_refusal

@@ -265,7 +265,7 @@ class LoopHome(_AnyHome[T]):
                 core.fill_home = None
             while self.idle:
                 core.idle_count -= 1
-                core.close_slot(self.idle.pop(), "lost" if not core.closed else "closed")
+                core.close_slot(self.idle.pop(), "loop_ended" if not core.closed else "closed")
         while self._tasks:
             await asyncio.wait(tuple(self._tasks))
 

@@ -5,7 +5,6 @@ asking the timer) is put on the list ``todo`` meanwhile, and done by whoever has
 """
 
 import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from holdfast._core.clock import Clock
@@ -15,6 +14,8 @@ from holdfast.track._pool_slot import CLOSING, IDLE, Slot
 from holdfast.track._pool_stats import PoolCounters
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.track._pool_home import Home
 
 __all__ = ("PoolPlaces",)

@@ -20,10 +20,12 @@ and touches nothing. A slot leaves OPENING, RESETTING and CLOSING once, as only 
 import asyncio
 import threading
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from holdfast.track._registry import Record
 from holdfast.track._site import NOWHERE, Site
+
+if TYPE_CHECKING:
+    from holdfast.track._registry import Record
 
 __all__ = (
     "CLOSING",

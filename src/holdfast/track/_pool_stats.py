@@ -38,7 +38,7 @@ class ResourceStats:
         open_failures: Attempts at it that failed.
         closed: Resources that were closed, by reason: ``"idle"``, ``"expired"``, ``"broken"`` (a check
             or a reset failed), ``"discarded"`` (by a borrower, or its block ended with an error that
-            spoils it), ``"lost"`` (a lease was collected, or a loop closed), ``"replaced"`` (by one of
+            spoils it), ``"lost"`` (a lease was collected), ``"loop_ended"``, ``"replaced"`` (by one of
             another loop), ``"lent"`` (its descriptor was needed elsewhere), ``"shrunk"``, ``"closed"``.
         checks_failed: Resources that a check found broken.
         resets_failed: Resources that could not be reset.

@@ -113,7 +113,7 @@ def _look_at_idle(core: PoolCore[Any], home: Home[Any], now: float) -> None:
     idle_timeout = core.options.idle_timeout
     for slot in tuple(home.idle):  # the longest idle first
         if home.is_over:
-            reason = "lost"
+            reason = "loop_ended"
         elif now >= slot.expires_at:
             reason = "expired"
         elif (

@@ -211,7 +211,8 @@ class ResourcePool(Generic[T]):
     def __repr__(self) -> str:
         s = self.stats()
         closed = ", closed" if self.closed else ""
-        return f"<ResourcePool {s.name!r}: {s.lent} of {s.max_size} lent, {s.idle} idle, {s.waiting} waiting{closed}>"
+        state = f"{s.lent} of {s.max_size} lent, {s.idle} idle, {s.waiting} waiting"
+        return f"<ResourcePool {s.name!r}: {state}{closed}>"
 
     # ------------------------------------------------------------ borrowing
 
