@@ -49,14 +49,18 @@ class Draw:
     Attributes:
         owner: Who asked for it.
         count: How many it is now.
+        era: In which process it was granted: a child after a fork counts anew what is being opened.
     """
 
-    __slots__ = ("__weakref__", "_supply", "count", "is_open", "owner")
+    __slots__ = ("__weakref__", "_supply", "count", "era", "is_open", "owner")
 
-    def __init__(self, supply: "Supply", owner: str, count: int, *, is_open: bool) -> None:
+    def __init__(
+        self, supply: "Supply", owner: str, count: int, era: int, *, is_open: bool
+    ) -> None:
         self._supply = supply
         self.owner = owner
         self.count = count
+        self.era = era
         self.is_open = is_open
 
     def opened(self) -> None:

@@ -36,7 +36,7 @@ class PoolWatch:
         known = [seconds for seconds in times if seconds is not None]
         self._period = min(max(min(known) / _PARTS, _SHORTEST), _LONGEST) if known else None
         self._retry = _Retry(self)
-        self._retrying = False
+        self._retry_due: float | None = None
 
     def start(self) -> None:
         """There is something to look at."""
@@ -54,20 +54,22 @@ class PoolWatch:
         with self._lock:
             self._ended = True
             due, self._due = self._due, None
+            retry_due, self._retry_due = self._retry_due, None
         if due is not None:
             TIMER.unwatch(self, due)
+        if retry_due is not None:
+            TIMER.unwatch(self._retry, retry_due)
 
     def retry(self, seconds: float) -> None:
         """Let the pool try to open something again after a pause."""
         with self._lock, contextlib.suppress(RuntimeError):
-            if not self._retrying and not self._ended:
-                TIMER.watch(self._retry, seconds)
-                self._retrying = True
+            if self._retry_due is None and not self._ended:
+                self._retry_due = TIMER.watch(self._retry, seconds)
 
     def retry_now(self) -> None:
         """On the timer's thread: the pause is over."""
         with self._lock:
-            self._retrying = False
+            self._retry_due = None
         core = self._core()
         if core is not None:
             core.pump()

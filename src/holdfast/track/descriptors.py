@@ -70,6 +70,7 @@ class DescriptorSupply:
         self.drawn = 0
         self.refused = 0
         self.waited = 0
+        self._era = 0
         self._start_clean()
 
     def _start_clean(self) -> None:
@@ -186,13 +187,13 @@ class DescriptorSupply:
         with self._holding():
             if not draw.is_open:
                 draw.is_open = True
-                self._opening -= draw.count
+                self._opening -= draw.count if draw.era == self._era else 0
 
     def return_(self, draw: Draw) -> None:
         """A draw's descriptors are closed; from anywhere."""
         count, draw.count = draw.count, 0
         if count:
-            self._returned.put((draw.owner, count, draw.is_open))
+            self._returned.put((draw.owner, count, self._is_opening(draw)))
 
     # ------------------------------------------------------------ of a place in the line
 
@@ -255,16 +256,19 @@ class DescriptorSupply:
         self._holders[wanted.owner] += count
         if not wanted.is_open:
             self._opening += count
-        return Draw(self, wanted.owner, count, is_open=wanted.is_open)
+        return Draw(self, wanted.owner, count, self._era, is_open=wanted.is_open)
 
     def _take_back(self, returned: tuple[str, int, bool]) -> None:
-        owner, count, is_open = returned
+        owner, count, was_opening = returned
         self.drawn -= count
         self._holders[owner] -= count
         if self._holders[owner] <= 0:
             del self._holders[owner]
-        if not is_open:
+        if was_opening:
             self._opening -= count
+
+    def _is_opening(self, draw: Draw) -> bool:
+        return not draw.is_open and draw.era == self._era
 
     def _line_up(self, place: Place[Draw]) -> None:
         with self._holding():
@@ -285,7 +289,7 @@ class DescriptorSupply:
             draw = place.thing
             count, draw.count = draw.count, 0
             if count:
-                self._take_back((draw.owner, count, draw.is_open))
+                self._take_back((draw.owner, count, self._is_opening(draw)))
         place.state = GONE
 
     def _pump(self) -> None:
@@ -365,6 +369,7 @@ class DescriptorSupply:
 
     def after_fork(self) -> None:
         """Start clean in a child: those who waited stayed with the parent, what is open is here too."""
+        self._era += 1
         self._start_clean()
 
 
