@@ -39,7 +39,11 @@ class Supply(Protocol):
         ...
 
     def return_(self, draw: "Draw", /) -> None:
-        """Its descriptors are closed; from anywhere."""
+        """Its descriptors are closed."""
+        ...
+
+    def return_later(self, draw: "Draw", /) -> None:
+        """The same, from where no lock can be taken."""
         ...
 
 
@@ -68,9 +72,14 @@ class Draw:
         self._supply.opened(self)
 
     def give_back(self) -> None:
-        """They are closed, or will not be opened; may be repeated, from anywhere."""
+        """They are closed, or will not be opened; may be repeated."""
         if self.count:
             self._supply.return_(self)
+
+    def give_back_later(self) -> None:
+        """Do the same from where no lock can be taken, as in a finalizer."""
+        if self.count:
+            self._supply.return_later(self)
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +97,7 @@ class Draw:
 
     def __del__(self) -> None:
         if self.count:
-            self._supply.return_(self)
+            self._supply.return_later(self)
 
 
 class Wanted:

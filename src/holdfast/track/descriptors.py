@@ -67,7 +67,7 @@ class DescriptorSupply:
         self._bound = bound
         self._lenders: weakref.WeakSet[Lender] = weakref.WeakSet()
         self._holders: Counter[str] = Counter()
-        self.drawn = 0
+        self._drawn = 0
         self.refused = 0
         self.waited = 0
         self._era = 0
@@ -75,10 +75,8 @@ class DescriptorSupply:
 
     def _start_clean(self) -> None:
         self._lock = threading.Lock()
-        self._returned: Later[tuple[str, int, bool]] = Later(
-            self._lock, self._take_back, self._pump
-        )
-        self._left: Later[Place[Draw]] = Later(self._lock, self._take_out, self._pump)
+        self._returned: Later[tuple[str, int, bool]] = Later()
+        self._left: Later[Place[Draw]] = Later()
         self._line: OrderedDict[Place[Draw], None] = OrderedDict()
         self._opening = 0
         self._watched = False
@@ -164,9 +162,16 @@ class DescriptorSupply:
     # ------------------------------------------------------------ what is known
 
     @property
+    def drawn(self) -> int:
+        """How many are drawn."""
+        with self._holding():
+            return self._drawn
+
+    @property
     def waiting(self) -> int:
         """How many wait."""
-        return len(self._line)
+        with self._holding():
+            return len(self._line)
 
     def holders(self) -> tuple[tuple[str, int], ...]:
         """Return who has drawn how many, those with most first."""
@@ -190,7 +195,13 @@ class DescriptorSupply:
                 self._opening -= draw.count if draw.era == self._era else 0
 
     def return_(self, draw: Draw) -> None:
-        """A draw's descriptors are closed; from anywhere."""
+        """A draw's descriptors are closed."""
+        self.return_later(draw)
+        if self._line:
+            self._pump()
+
+    def return_later(self, draw: Draw) -> None:
+        """The same, from where no lock can be taken."""
         count, draw.count = draw.count, 0
         if count:
             self._returned.put((draw.owner, count, self._is_opening(draw)))
@@ -234,7 +245,7 @@ class DescriptorSupply:
 
     def _room(self) -> int:
         """How many may still be granted; under the lock."""
-        room = self._bound() - self.drawn
+        room = self._bound() - self._drawn
         held, limit = self._read()
         if held is not None and limit is not None:
             room = min(room, limit - reserve_of(limit) - held - self._opening)
@@ -252,7 +263,7 @@ class DescriptorSupply:
         return self._refusal(wanted, 0.0)
 
     def _grant(self, wanted: Wanted, count: int) -> Draw:
-        self.drawn += count
+        self._drawn += count
         self._holders[wanted.owner] += count
         if not wanted.is_open:
             self._opening += count
@@ -260,7 +271,7 @@ class DescriptorSupply:
 
     def _take_back(self, returned: tuple[str, int, bool]) -> None:
         owner, count, was_opening = returned
-        self.drawn -= count
+        self._drawn -= count
         self._holders[owner] -= count
         if self._holders[owner] <= 0:
             del self._holders[owner]
@@ -319,11 +330,13 @@ class DescriptorSupply:
 
     @contextmanager
     def _holding(self) -> Generator[None]:
-        """Hold the lock, and then do what could not be done meanwhile."""
+        """Hold the lock, and first do what was left by those who could not."""
         with self._lock:
+            while (returned := self._returned.take()) is not None:
+                self._take_back(returned)
+            while (place := self._left.take()) is not None:
+                self._take_out(place)
             yield
-        self._returned.settle()
-        self._left.settle()
 
     # ------------------------------------------------------------ looking again
 
@@ -361,7 +374,7 @@ class DescriptorSupply:
         return shortage(
             wanted,
             waited_s=waited_s,
-            drawn=self.drawn,
+            drawn=self._drawn,
             bound=self._bound(),
             holders=self.holders(),
             read=self._read(),
