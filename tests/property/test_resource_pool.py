@@ -135,6 +135,7 @@ class Pool(RuleBasedStateMachine):
         caller = data.draw(st.sampled_from(self.waiting))
         self.waiting.remove(caller)
         getattr(self.core, how)(caller)
+        self.core.pump()  # whoever comes next does what was left for later
         assert caller not in self.core.line
         if how == "expire" and caller.state == SERVED:
             self.leases.append(caller.thing)
@@ -162,6 +163,7 @@ class Pool(RuleBasedStateMachine):
         lease = self.leases.pop(data.draw(st.integers(0, len(self.leases) - 1)))
         if how == "drop":
             del lease
+            self.core.pump()  # whoever comes next takes it back
             return
         slot = lease.forget()
         if how == "broken":

@@ -34,10 +34,13 @@ from holdfast._core import check, clock
 from holdfast.errors import UnderPressure
 from holdfast.pools._timer import TIMER
 from holdfast.pools.budget import current_budget
+from holdfast.sense import overview  # for the budget: at the limit nothing can be imported any more
 from holdfast.sense.own import read_own_descriptors
 from holdfast.track._draws import Draw, Lender, Wanted, reserve_of, shortage
 from holdfast.track._later import Later
 from holdfast.track._place import GONE, REFUSED, SERVED, WAITING, LoopPlace, Place, ThreadPlace
+
+_NEEDED_AT_THE_LIMIT: Final = (overview,)
 
 __all__ = ("DESCRIPTORS", "DescriptorSupply", "Draw", "Lender", "reserve_of")
 

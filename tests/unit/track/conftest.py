@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from holdfast.pools._timer import TIMER
 from holdfast.track import DESCRIPTORS
 from holdfast.track._registry import REGISTRY
 
@@ -111,6 +112,14 @@ class Shop:
         if name not in {"create", "destroy", "reset", "check"}:
             raise AttributeError(name)
         return getattr(self, f"_{name}" if self.blocking else f"_a{name}")
+
+
+async def pass_time(fake_clock, seconds):
+    """Advance the clock when the process's timer waits on it, so that it notices."""
+    async with asyncio.timeout(20):
+        while fake_clock._waiting.get(id(TIMER._waker), 0.0) <= fake_clock.now():
+            await asyncio.sleep(0.001)
+    fake_clock.advance(seconds)
 
 
 @pytest.fixture(params=["blocking", "loop"])

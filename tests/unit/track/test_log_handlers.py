@@ -148,11 +148,13 @@ def test_a_guard_refuses_them_whoever_adds_them(logger, tmp_path, caplog):
 
 def test_a_guard_leaves_alone_what_has_been_put_over_it(monkeypatch):
     """Taking it away does not undo somebody else's change."""
-    before = logging.Logger.addHandler
+    monkeypatch.setattr(logging.Logger, "addHandler", logging.Logger.addHandler)  # to be put back
     guard = guard_log_handlers()
-    other = lambda self, handler: None  # noqa: E731 - a stand-in
-    monkeypatch.setattr(logging.Logger, "addHandler", other)
+
+    def other(self, handler):
+        """Stand in for somebody else's change."""
+
+    logging.Logger.addHandler = other
     guard.undo()
     guard.undo()
     assert logging.Logger.addHandler is other
-    monkeypatch.setattr(logging.Logger, "addHandler", before)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+from tests.unit.track.conftest import pass_time
 
 from holdfast import (
     Leaked,
@@ -439,7 +440,7 @@ async def test_what_was_not_needed_for_idle_timeout_is_closed(shop, fake_clock):
         for lease in leases:
             lease.release()
         for _ in range(8):
-            fake_clock.advance(10)
+            await pass_time(fake_clock, 10)
             async with pool.borrow():  # one is needed all the time
                 pass
         await until(lambda: pool.stats().size == 1)
@@ -453,8 +454,7 @@ async def test_a_life_ends_while_it_is_idle(shop, fake_clock):
     async with make(shop, max_lifetime=100.0, idle_timeout=None) as pool:
         async with pool.borrow():
             pass
-        fake_clock.advance(101)
-        fake_clock.advance(13)
+        await pass_time(fake_clock, 101)
         await until(lambda: pool.stats().size == 0)
         assert pool.stats().closed == {"expired": 1}
 
@@ -485,9 +485,9 @@ async def test_a_loan_that_lasts_is_reported_as_slow_then_as_leaked(shop, fake_c
     caplog.set_level("INFO", logger="holdfast.track")
     async with make(shop, leak_after=(10.0, 60.0)) as pool:
         async with pool.borrow():
-            fake_clock.advance(15)
+            await pass_time(fake_clock, 15)
             await until(lambda: pool.stats().slow == 1)
-            fake_clock.advance(60)
+            await pass_time(fake_clock, 60)
             await until(lambda: pool.stats().leaked == 1)
             assert pool.stats().leaked_now == 1
             assert pool.holders()[0].leaked
