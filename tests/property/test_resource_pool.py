@@ -138,7 +138,7 @@ class Pool(RuleBasedStateMachine):
         self.core.pump()  # whoever comes next does what was left for later
         assert caller not in self.core.line
         if how == "expire" and caller.state == SERVED:
-            self.leases.append(caller.thing)
+            self.leases.append(caller.outcome())
 
     def _collect(self):
         """Those who were served take what they have got."""
@@ -146,7 +146,8 @@ class Pool(RuleBasedStateMachine):
             self.waiting.remove(caller)
             assert caller.woken <= 1
             if caller.state == SERVED:
-                self.leases.append(caller.thing)
+                if caller.thing is not None:
+                    self.leases.append(caller.outcome())
             elif caller.state == REFUSED:
                 assert isinstance(caller.error, Rejected)
             else:
