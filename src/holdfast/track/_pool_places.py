@@ -63,8 +63,10 @@ class PoolPlaces(Generic[T]):
 
     def __exit__(self, *exc: object) -> None:
         todo = self.todo
-        if todo:
-            self.todo = []
+        if not todo:
+            self.lock.release()
+            return  # from here on the list may fill again, with what others are to do
+        self.todo = []
         self.lock.release()
         for do, argument in todo:
             do(argument)
