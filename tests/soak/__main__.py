@@ -16,10 +16,10 @@ _kept: list[object] = []
 PLANTS = {
     "bytes": lambda number: _kept.append(bytes(64)),
     "descriptors": lambda number: (
-        number % 500 == 0 and _kept.append(os.open(os.devnull, os.O_RDONLY))
+        number % 100 == 0 and _kept.append(os.open(os.devnull, os.O_RDONLY))
     ),
 }
-"""Leaks, to see that they are found: 64 bytes in each session, a descriptor in one of 500."""
+"""Leaks, to see that they are found: 64 bytes in each session, a descriptor in one of 100."""
 
 
 def main(arguments: list[str] | None = None) -> int:

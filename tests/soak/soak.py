@@ -31,7 +31,7 @@ WARM = 0.2
 BARS = {"fds": 0.0, "threads": 0.0, "rss_bytes": 1e6, "blocks": 1000.0}
 """What may come with a million sessions at most: a byte of memory for each, a block for each thousand."""
 
-FLOORS = {"fds": 0.0, "threads": 0.0, "rss_bytes": 512 * 1024.0, "blocks": 5000.0}
+FLOORS = {"fds": 0.0, "threads": 0.0, "rss_bytes": 512 * 1024.0, "blocks": 2000.0}
 """What is no growth however few sessions there were: pages that are touched for the first time."""
 
 
@@ -133,7 +133,9 @@ class Soak:
                 self._outcomes[
                     "fine" if outcome.error is None else type(outcome.error).__name__
                 ] += 1
-                if done % every == 0 and self._taken <= SAMPLES:
+                if (
+                    done % every == 0 and done < self._sessions - self._limit
+                ):  # not while it empties
                     self._sample(done)
 
     def _sample(self, done: int) -> None:

@@ -37,7 +37,7 @@ def test_thousands_of_short_sessions_leave_nothing_and_nothing_grows_with_them()
     [("descriptors", "FAULT: fds grow by"), ("bytes", "FAULT: blocks grow by")],
 )
 def test_a_leak_that_was_planted_is_found(leak, said):
-    """Else the soak would tell nothing: a descriptor in 500 sessions, 64 bytes in each."""
+    """Else the soak would tell nothing: a descriptor in 100 sessions, 64 bytes in each."""
     ended = _soak("--sessions", "8000", "--kinds", "tracked", "--plant", leak)
 
     assert ended.returncode == 1, ended.stdout
