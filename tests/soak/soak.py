@@ -31,8 +31,8 @@ WARM = 0.2
 BARS = {"fds": 0.0, "threads": 0.0, "rss_bytes": 1e6, "blocks": 1000.0}
 """What may come with a million sessions at most: a byte of memory for each, a block for each thousand."""
 
-FLOORS = {"fds": 0.0, "threads": 0.0, "rss_bytes": 512 * 1024.0, "blocks": 2000.0}
-"""What is no growth however few sessions there were: pages that are touched for the first time."""
+FLOORS = {"fds": 10.0, "threads": 3.0, "rss_bytes": 512 * 1024.0, "blocks": 2000.0}
+"""What is no growth however few sessions there were: pools that fill, pages touched for the first time."""
 
 
 @dataclass(slots=True)
