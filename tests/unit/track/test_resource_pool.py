@@ -425,9 +425,11 @@ async def test_a_create_that_returns_something_to_be_awaited_has_to_say_so():
     async with ResourcePool(lambda: connect(), timeout=0.1) as pool:
         with pytest.raises(QueueTimeout, match="bound_to_loop=True"):
             await pool.aacquire()
-    async with ResourcePool(lambda: connect(), list.clear, bound_to_loop=True) as pool:
-        async with pool.borrow() as found:
-            assert found == [1]
+    async with (
+        ResourcePool(lambda: connect(), list.clear, bound_to_loop=True) as pool,
+        pool.borrow() as found,
+    ):
+        assert found == [1]
 
 
 # ---------------------------------------------------------------- times
@@ -611,9 +613,8 @@ async def test_resources_are_drawn_from_the_descriptor_budget(shop):
     """As many as are open, not as many as there may be."""
     from holdfast.track import DESCRIPTORS
 
-    async with make(shop, descriptors=3, max_size=5) as pool:
-        async with pool.borrow(), pool.borrow():
-            assert dict(DESCRIPTORS.holders())["pool 'db'"] == 6
+    async with make(shop, descriptors=3, max_size=5) as pool, pool.borrow(), pool.borrow():
+        assert dict(DESCRIPTORS.holders())["pool 'db'"] == 6
     assert "pool 'db'" not in dict(DESCRIPTORS.holders())
 
 
