@@ -442,7 +442,7 @@ async def test_what_was_not_needed_for_idle_timeout_is_closed(shop, fake_clock):
         for lease in leases:
             lease.release()
         for _ in range(8):
-            await pass_time(fake_clock, 10)
+            await pass_time(fake_clock, 10, pool)
             async with pool.borrow():  # one is needed all the time
                 pass
         await until(lambda: pool.stats().size == 1)
@@ -456,7 +456,7 @@ async def test_a_life_ends_while_it_is_idle(shop, fake_clock):
     async with make(shop, max_lifetime=100.0, idle_timeout=None) as pool:
         async with pool.borrow():
             pass
-        await pass_time(fake_clock, 101)
+        await pass_time(fake_clock, 101, pool)
         await until(lambda: pool.stats().size == 0)
         assert pool.stats().closed == {"expired": 1}
 
@@ -487,9 +487,9 @@ async def test_a_loan_that_lasts_is_reported_as_slow_then_as_leaked(shop, fake_c
     caplog.set_level("INFO", logger="holdfast.track")
     async with make(shop, leak_after=(10.0, 60.0)) as pool:
         async with pool.borrow():
-            await pass_time(fake_clock, 15)
+            await pass_time(fake_clock, 15, pool)
             await until(lambda: pool.stats().slow == 1)
-            await pass_time(fake_clock, 60)
+            await pass_time(fake_clock, 60, pool)
             await until(lambda: pool.stats().leaked == 1)
             assert pool.stats().leaked_now == 1
             assert pool.holders()[0].leaked
