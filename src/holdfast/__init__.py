@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
+    from holdfast.track import ResourcePool, scope, track
     from holdfast.track.process.result import ProcessResult
 
 __version__ = "0.1.0.dev0"
@@ -72,6 +73,7 @@ __all__ = (
     "Rate",
     "RateLimited",
     "Rejected",
+    "ResourcePool",
     "ResultLost",
     "Retry",
     "SingleFlight",
@@ -89,18 +91,23 @@ __all__ = (
     "raise_fd_limit",
     "run_process",
     "run_process_sync",
+    "scope",
     "set_budget",
     "stream",
+    "track",
 )
 
 
 _LATER = {
+    "ResourcePool": "holdfast.track.resource_pool",
     "ProcessResult": "holdfast.track.process.result",
     "process_lines": "holdfast.flow.process",
     "run_process": "holdfast.flow.process",
     "run_process_sync": "holdfast.flow.process",
     "SingleFlight": "holdfast.flow.single_flight",
     "raise_fd_limit": "holdfast.sense.fd_limit",
+    "scope": "holdfast.track.scopes",
+    "track": "holdfast.track.tracked",
 }
 """What not every program needs is imported when it is asked for."""
 
