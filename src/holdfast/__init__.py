@@ -44,6 +44,7 @@ from holdfast.pools.deadline import deadline
 if TYPE_CHECKING:
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
+    from holdfast.track.sqlite import sqlite
 
 __version__ = "0.1.0.dev0"
 
@@ -82,6 +83,7 @@ __all__ = (
     "gather",
     "raise_fd_limit",
     "set_budget",
+    "sqlite",
     "stream",
 )
 
@@ -89,6 +91,7 @@ __all__ = (
 _LATER = {
     "SingleFlight": "holdfast.flow.single_flight",
     "raise_fd_limit": "holdfast.sense.fd_limit",
+    "sqlite": "holdfast.track.sqlite",
 }
 """What not every program needs is imported when it is asked for."""
 

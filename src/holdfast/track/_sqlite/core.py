@@ -1,0 +1,256 @@
+"""A database without its face: jobs go in, from coroutines and from blocking code, outcomes come out."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Any, Final
+
+from holdfast._core import clock
+from holdfast._core.future import CallFuture
+from holdfast._core.loops import loop_state
+from holdfast.errors import PoolClosed, QueueTimeout, UnderPressure
+from holdfast.pools._forked import forks
+from holdfast.pools._timer import TIMER
+from holdfast.pools.deadline import remaining
+from holdfast.track._sqlite.counters import Counters, SQLiteStats
+from holdfast.track._sqlite.files import Files
+from holdfast.track._sqlite.jobs import RUNNING, Begin, End, Job, settle
+from holdfast.track._sqlite.lease import Lease
+from holdfast.track._sqlite.options import Options
+from holdfast.track._sqlite.reads import Reads
+from holdfast.track._sqlite.runner import Stopped
+from holdfast.track._sqlite.streams import Streams
+from holdfast.track._sqlite.writer import Writer
+
+__all__ = ("Core",)
+
+_READ_ONLY: Final = "was opened read_only, so nothing can be written to it"
+
+
+class Core:
+    """Everything that a database is made of."""
+
+    def __init__(self, o: Options) -> None:
+        self.o = o
+        self.counters = Counters()
+        self.files = Files(o)
+        self.reads = Reads(o, self.files)
+        self.writer = Writer(o, self.files, self.counters)
+        self.streams = Streams(o, self.files, self.reads)
+        forks(self)
+
+    # ------------------------------------------------------------ writes
+
+    async def ask(self, job: Job, lease: Lease | None = None) -> Any:
+        """Have the writer do a job, for a coroutine.
+
+        Raises:
+            Rejected: Before start.
+            Exception: What the job has raised; nothing of it remains.
+        """
+        loop = asyncio.get_running_loop()
+        job.mailbox = mailbox = loop_state(loop)
+        job.future = loop.create_future()
+        if self._put(job, lease):
+            self.writer.hire_at_pass_end(mailbox)
+        try:
+            await job.future
+        except asyncio.CancelledError:
+            self._leave(job)
+            raise
+        return _outcome(job)
+
+    def ask_blocking(self, job: Job, lease: Lease | None = None) -> Any:
+        """Do the same for blocking code."""
+        job.future = future = CallFuture[Any]()
+        if self._put(job, lease):
+            self.writer.hire()
+        try:
+            future.exception()
+        except BaseException:  # an interrupt: nobody will ask for the outcome
+            self._leave(job)
+            raise
+        return _outcome(job)
+
+    def _put(self, job: Job, lease: Lease | None) -> bool:
+        o = self.o
+        if o.read_only:
+            msg = f"database {o.name!r} {_READ_ONLY}"
+            raise PoolClosed(msg)
+        job.queued_at = clock.now()
+        left = None if isinstance(job, End) else remaining()
+        patience = o.queue_timeout if lease is None else None
+        if left is not None:
+            if left <= 0.0:
+                raise self._late(0.0, inherited=True)
+            job.limit = left if job.limit is None else min(job.limit, left)
+            patience = left if patience is None else min(patience, left)
+        if patience is not None:
+            job.patience = self._watch(job, patience, inherited=patience == left)
+        if lease is not None:
+            return self.writer.line.put_leased(lease, job)
+        return self.writer.line.put(job)
+
+    def _watch(self, job: Job, seconds: float, *, inherited: bool) -> "_Patience":
+        patience = _Patience(self, job, seconds, inherited=inherited)
+        try:
+            patience.due = TIMER.watch(patience, seconds)
+        except RuntimeError as error:
+            msg = (
+                f"database {self.o.name!r}: the system refused the thread that watches time limits ({error}); "
+                "raise the limit on threads (ulimit -u, pids.max), or run fewer"
+            )
+            raise UnderPressure(msg) from error
+        return patience
+
+    def _late(self, seconds: float, *, inherited: bool) -> QueueTimeout:
+        lease = self.writer.line.lease
+        holder = "" if lease is None else f", while the transaction begun at {lease.where} held the writer"
+        whose = "the deadline that it inherited came" if inherited else f"it waited {seconds:g} s in line"
+        msg = (
+            f"database {self.o.name!r}: {whose}{holder}; nothing was written "
+            f"({len(self.writer.line)} writes wait)"
+        )
+        return QueueTimeout(msg)
+
+    def give_up_waiting(self, job: Job, seconds: float, *, inherited: bool) -> None:
+        """On the timer's thread: the job has waited in line for as long as it may."""
+        if self.writer.line.withdraw(job):
+            job.error = self._late(seconds, inherited=inherited)
+            self.counters.note(refused=1)
+            settle((job,))
+
+    def _leave(self, job: Job) -> None:
+        """Whoever asked has gone: take the job back, or stop it."""
+        line = self.writer.line
+        if line.withdraw(job):
+            if job.patience is not None:
+                job.patience.end()
+            return
+        if isinstance(job, Begin):
+            if line.leave(job):
+                self.writer.abandon(job.lease)
+        elif not isinstance(job, End) and job.state == RUNNING:
+            job.left = True
+            job.stop("cancelled")
+
+    # ------------------------------------------------------------ the whole
+
+    def stats(self) -> SQLiteStats:
+        """Return one reading."""
+        line, c = self.writer.line, self.counters
+        lease = line.lease
+        return SQLiteStats(
+            name=self.o.name,
+            writes_queued=len(line),
+            writes_queued_peak=line.peak,
+            writes=c.writes,
+            writes_failed=c.failed,
+            writes_refused=c.refused,
+            commits=c.commits,
+            broken_groups=c.broken_groups,
+            lock_waits=c.lock_waits,
+            transactions=c.transactions,
+            cut_transactions=c.cut_transactions,
+            holder=None if lease is None else str(lease.where),
+            inline_reads=self.reads.inline,
+            inline_given_up=self.reads.given_up,
+            connections=self.files.count,
+            streams=len(self.streams),
+            readers=self.reads.stats(),
+        )
+
+    def refuse_new(self, *, refuse_waiting: bool) -> None:
+        """Admit nothing any more."""
+        left = self.writer.line.close(refuse_waiting=refuse_waiting)
+        msg = f"database {self.o.name!r} was closed before the write began; open it again"
+        for job in left:
+            job.error = PoolClosed(msg)
+        self.counters.note(refused=len(left))
+        settle(left)
+        lease = self.writer.line.lease
+        if refuse_waiting and lease is not None:
+            self.writer.abandon(lease)
+
+    def release(self) -> None:
+        """Everything has ended, or was given its time: close every connection."""
+        self.reads.close()
+        self.streams.close()
+        self.files.close()
+
+    def after_fork(self) -> None:
+        """In a child: nothing of the parent's is used."""
+        self.writer.line.after_fork()
+        self.files.after_fork()
+        self.reads.after_fork()
+        self.streams.after_fork()
+
+
+class _Patience:
+    """The time that a job may wait in line."""
+
+    __slots__ = ("_core", "_inherited", "_job", "_seconds", "due")
+
+    def __init__(self, core: Core, job: Job, seconds: float, *, inherited: bool) -> None:
+        self._core, self._job, self._seconds, self._inherited = core, job, seconds, inherited
+        self.due = 0.0
+
+    def expire(self) -> None:
+        """On the timer's thread."""
+        self._core.give_up_waiting(self._job, self._seconds, inherited=self._inherited)
+
+    def end(self) -> None:
+        """It is over, one way or the other."""
+        TIMER.unwatch(self, self.due)
+
+
+def _outcome(job: Job) -> Any:
+    error = job.error
+    if error is None:
+        return job.value
+    job.error = None
+    if isinstance(error, Stopped):
+        error = PoolClosed(f"the write was given up before it began: {error}")
+    try:
+        raise error
+    finally:
+        del error  # break the cycle with the traceback
+
+
+def read_all(db: sqlite3.Connection, sql: str, params: Any) -> list[Any]:
+    """All rows."""
+    return db.execute(sql, params).fetchall()
+
+
+def read_one(db: sqlite3.Connection, sql: str, params: Any) -> Any:
+    """The first row, or None."""
+    cursor = db.execute(sql, params)
+    row = cursor.fetchone()
+    cursor.close()  # else the statement stays open, and its snapshot with it
+    return row
+
+
+def read_value(db: sqlite3.Connection, sql: str, params: Any) -> Any:
+    """The first column of the first row, or None."""
+    row = read_one(db, sql, params)
+    if row is None:
+        return None
+    return next(iter(row.values())) if isinstance(row, dict) else row[0]  # pyright: ignore
+
+
+def read_call(
+    db: sqlite3.Connection,
+    _sql: str,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """A function of the user's, over one snapshot."""
+    db.execute("BEGIN")
+    try:
+        return fn(db, *args, **kwargs)
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+

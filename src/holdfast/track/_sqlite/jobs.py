@@ -1,0 +1,213 @@
+"""What the writer can be asked to do, and how its outcome reaches whoever asked.
+
+States: WAITING (in the writer's line) -> RUNNING (the writer has it) -> ENDED; moved under the line's
+lock. A job that is ended is settled once: with what it has returned, or with an error.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from holdfast._core.future import CallFuture
+from holdfast._core.loops import LoopState
+from holdfast.track._sqlite.runner import Run
+
+if TYPE_CHECKING:
+    from holdfast.track._sqlite.lease import Lease
+
+__all__ = (
+    "ENDED",
+    "RUNNING",
+    "WAITING",
+    "Begin",
+    "Call",
+    "End",
+    "Job",
+    "Many",
+    "Params",
+    "Statement",
+    "Written",
+    "settle",
+)
+
+WAITING: Final = 0
+RUNNING: Final = 1
+ENDED: Final = 2
+
+Params = Sequence[Any] | dict[str, Any]
+
+
+class Written(NamedTuple):
+    """What a statement has done.
+
+    Attributes:
+        rowcount: Rows inserted, changed or deleted; -1 where that means nothing.
+        lastrowid: The rowid of the last row that this connection has inserted, or None.
+        rows: What ``RETURNING`` returned.
+    """
+
+    rowcount: int
+    lastrowid: int | None
+    rows: list[Any]
+
+
+class Job(Run):
+    """Work for the writer's connection.
+
+    Attributes:
+        shared: Whether it may share a transaction with its neighbours in line. What runs the user's own
+            code may not, because a group that fails is run again.
+        bare: Whether it must run outside of any transaction.
+    """
+
+    __slots__ = ("error", "future", "left", "mailbox", "patience", "queued_at", "state", "value")
+
+    shared = True
+    bare = False
+
+    future: "asyncio.Future[None] | CallFuture[Any]"
+
+    def __init__(self, limit: float | None) -> None:
+        super().__init__(limit)
+        self.state = WAITING
+        self.left = False  # whether whoever asked has gone
+        self.mailbox: LoopState | None = None
+        self.patience: Any = None
+        self.queued_at = 0.0
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def work(self, db: sqlite3.Connection) -> Any:
+        """Do it."""
+        raise NotImplementedError
+
+
+class Statement(Job):
+    """One statement that changes something."""
+
+    __slots__ = ("bare", "params", "sql")
+
+    def __init__(
+        self, sql: str, params: Params, limit: float | None, *, bare: bool = False
+    ) -> None:
+        super().__init__(limit)
+        self.sql = sql
+        self.params = params
+        self.bare = bare  # type: ignore[misc] # a slot in place of the class's default
+
+    def work(self, db: sqlite3.Connection) -> Written:
+        """Execute it."""
+        cursor = db.execute(self.sql, self.params)
+        if cursor.description is None:
+            return Written(cursor.rowcount, cursor.lastrowid, [])
+        rows = cursor.fetchall()
+        return Written(cursor.rowcount, cursor.lastrowid, rows)
+
+
+class Many(Job):
+    """One statement for each of many rows: all of them, or none."""
+
+    __slots__ = ("rows", "sql")
+
+    def __init__(self, sql: str, rows: Iterable[Params], limit: float | None) -> None:
+        super().__init__(limit)
+        self.sql = sql
+        self.rows = list(rows)  # on the caller's side: the group may have to be run again
+
+    def work(self, db: sqlite3.Connection) -> Written:
+        """Execute it for each row."""
+        cursor = db.executemany(self.sql, self.rows)
+        return Written(cursor.rowcount, None, [])
+
+
+class Call(Job):
+    """A function of the user's, in a transaction of its own."""
+
+    __slots__ = ("args", "context", "fn", "kwargs")
+
+    shared = False
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: Context,
+        limit: float | None,
+    ) -> None:
+        super().__init__(limit)
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs
+        self.context = context
+
+    def work(self, db: sqlite3.Connection) -> Any:
+        """Call it."""
+        return self.context.run(self.fn, db, *self.args, **self.kwargs)
+
+
+class Begin(Job):
+    """A transaction that its owner steers statement by statement wants to begin."""
+
+    __slots__ = ("lease",)
+
+    shared = False
+
+    def __init__(self, lease: "Lease") -> None:
+        super().__init__(None)
+        self.lease = lease
+
+
+class End(Job):
+    """It ends."""
+
+    __slots__ = ("commit", "lease")
+
+    shared = False
+
+    def __init__(self, lease: "Lease", *, commit: bool) -> None:
+        super().__init__(None)
+        self.lease = lease
+        self.commit = commit
+
+
+# ---------------------------------------------------------------- the way back
+
+
+class _Letter:
+    """The outcomes of a group, for one loop: one wake-up."""
+
+    __slots__ = ("jobs",)
+
+    def __init__(self, jobs: list[Job]) -> None:
+        self.jobs = jobs
+
+    def deliver(self) -> None:
+        """On the loop: wake the coroutines."""
+        for job in self.jobs:
+            if not job.future.done():
+                job.future.set_result(None)
+
+
+def settle(jobs: Iterable[Job]) -> bool:
+    """Tell whoever asked that these jobs have ended; False if a loop to be told is closed."""
+    letters: dict[LoopState, _Letter] = {}
+    for job in jobs:
+        job.state = ENDED
+        if job.patience is not None:
+            job.patience.end()
+        mailbox = job.mailbox
+        if mailbox is None:
+            future = job.future
+            assert isinstance(future, CallFuture)  # noqa: S101 - what has no mailbox is blocking code's
+            future.settle(job.value, job.error)
+        elif (letter := letters.get(mailbox)) is not None:
+            letter.jobs.append(job)
+        else:
+            letters[mailbox] = _Letter([job])
+    reached = True
+    for mailbox, letter in letters.items():
+        reached = mailbox.post(letter) and reached
+    return reached
