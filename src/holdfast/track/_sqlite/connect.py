@@ -6,14 +6,13 @@ database, is opened with the same settings, and is closed by the database.
 
 import sqlite3
 import sys
-from contextlib import suppress
 from typing import Final, Literal
 
 from holdfast._core import check
 from holdfast.track._sqlite.options import Options
 from holdfast.track._sqlite.sql_text import statements
 
-__all__ = ("INLINE_BYTES", "INLINE_STEPS", "Role", "close_connection", "is_busy", "is_interrupt", "make_schema", "open_connection")
+__all__ = ("INLINE_BYTES", "INLINE_STEPS", "Role", "is_busy", "is_interrupt", "make_schema", "open_connection")
 
 Role = Literal["writer", "reader", "inline"]
 
@@ -103,14 +102,6 @@ def make_schema(db: sqlite3.Connection, schema: str) -> None:
     """
     for statement in statements(schema):
         db.execute(statement)
-
-
-def close_connection(db: sqlite3.Connection) -> None:
-    """Close it; what it still ran is told to stop first."""
-    with suppress(sqlite3.Error):
-        db.interrupt()
-    with suppress(sqlite3.Error):
-        db.close()
 
 
 def is_busy(error: BaseException) -> bool:

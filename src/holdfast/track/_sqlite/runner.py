@@ -13,11 +13,12 @@ stop before it became current never runs.
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from holdfast.errors import CallTimeout, UnderPressure
 from holdfast.pools._timer import TIMER
-from holdfast.track._sqlite.connect import close_connection, is_interrupt
+from holdfast.track._sqlite.connect import is_interrupt
 
 __all__ = ("Run", "Runner", "Stopped")
 
@@ -124,7 +125,11 @@ class Runner:
 
     def close(self) -> None:
         """Close the connection, stopping what it runs."""
-        close_connection(self.connection)
+        with self._lock:
+            if self._current is not None:  # only then: an interrupt that hits nothing would hit the last checkpoint
+                self.connection.interrupt()
+        with suppress(sqlite3.Error):
+            self.connection.close()
 
 
 class _Overdue:
