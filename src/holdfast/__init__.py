@@ -44,6 +44,7 @@ from holdfast.pools.deadline import deadline
 if TYPE_CHECKING:
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
+    from holdfast.track import scope, track
     from holdfast.track.sqlite import sqlite
 
 __version__ = "0.1.0.dev0"
@@ -82,9 +83,11 @@ __all__ = (
     "errors",
     "gather",
     "raise_fd_limit",
+    "scope",
     "set_budget",
     "sqlite",
     "stream",
+    "track",
 )
 
 
@@ -92,6 +95,8 @@ _LATER = {
     "SingleFlight": "holdfast.flow.single_flight",
     "raise_fd_limit": "holdfast.sense.fd_limit",
     "sqlite": "holdfast.track.sqlite",
+    "scope": "holdfast.track.scopes",
+    "track": "holdfast.track.tracked",
 }
 """What not every program needs is imported when it is asked for."""
 
