@@ -15,7 +15,7 @@ from holdfast.track._sqlite.core import Core, read_all, read_call, read_one, rea
 from holdfast.track._sqlite.counters import SQLiteStats
 from holdfast.track._sqlite.jobs import Call, Many, Params, Statement, Written
 from holdfast.track._sqlite.options import RowFactory, Synchronous, options
-from holdfast.track._sqlite.sql_text import STANDS_ALONE, check_statement
+from holdfast.track._sqlite.sql_text import check_statement
 from holdfast.track._sqlite.streams import Rows
 from holdfast.track._sqlite.transaction import BlockingTransaction, Transaction
 
@@ -156,8 +156,7 @@ class SQLite:
         Cost:
             ``benchmarks/bench_sqlite.py``.
         """
-        bare = check_statement(sql) in STANDS_ALONE
-        job = Statement(sql, params, self._core.o.timeout, bare=bare)
+        job = Statement(sql, params, self._core.o.timeout, check_statement(sql))
         return await self._core.ask(job)  # type: ignore[no-any-return] # a Statement's
 
     async def execute_many(self, sql: str, rows: Iterable[Params]) -> Written:

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from holdfast.track._sqlite.core import Core, read_all, read_call, read_one, read_value
 from holdfast.track._sqlite.jobs import Call, Many, Params, Statement, Written
-from holdfast.track._sqlite.sql_text import STANDS_ALONE, check_statement
+from holdfast.track._sqlite.sql_text import check_statement
 from holdfast.track._sqlite.transaction import BlockingTransaction
 
 __all__ = ("BlockingSQLite",)
@@ -46,8 +46,7 @@ class BlockingSQLite:
 
     def execute(self, sql: str, params: Params = ()) -> Written:
         """Execute a statement that changes something, durably; see :meth:`SQLite.execute`."""
-        bare = check_statement(sql) in STANDS_ALONE
-        job = Statement(sql, params, self._core.o.timeout, bare=bare)
+        job = Statement(sql, params, self._core.o.timeout, check_statement(sql))
         return self._core.ask_blocking(job)  # type: ignore[no-any-return] # a Statement's
 
     def execute_many(self, sql: str, rows: Iterable[Params]) -> Written:

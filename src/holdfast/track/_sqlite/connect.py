@@ -29,7 +29,17 @@ _LOG_BYTES: Final = 64 << 20
 """To what the write-ahead log is cut down after a burst has made it longer."""
 
 
-def open_connection(o: Options, role: Role) -> sqlite3.Connection:
+class Connection(sqlite3.Connection):
+    """A connection with a cursor that is used again.
+
+    Attributes:
+        common: For statements of which nothing is left when they have returned.
+    """
+
+    common: sqlite3.Cursor
+
+
+def open_connection(o: Options, role: Role) -> Connection:
     """Open the file for one role.
 
     Raises:
@@ -43,6 +53,7 @@ def open_connection(o: Options, role: Role) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
+        factory=Connection,
     )
     try:
         _set_up(db, o, role)
@@ -53,6 +64,7 @@ def open_connection(o: Options, role: Role) -> sqlite3.Connection:
     except BaseException:
         db.close()
         raise
+    db.common = db.cursor()
     return db
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from holdfast._core import clock
 from holdfast._core.future import CallFuture
@@ -11,7 +11,7 @@ from holdfast._core.loops import loop_state
 from holdfast.errors import PoolClosed, QueueTimeout, UnderPressure
 from holdfast.pools._forked import forks
 from holdfast.pools._timer import TIMER
-from holdfast.pools.deadline import remaining
+from holdfast.pools.deadline import inherited, remaining
 from holdfast.track._sqlite.counters import Counters, SQLiteStats
 from holdfast.track._sqlite.files import Files
 from holdfast.track._sqlite.jobs import RUNNING, Begin, End, Job, settle
@@ -78,21 +78,22 @@ class Core:
             msg = f"database {o.name!r} {_READ_ONLY}"
             raise PoolClosed(msg)
         job.queued_at = clock.now()
-        left = None if isinstance(job, End) else remaining()
         patience = o.queue_timeout if lease is None else None
-        if left is not None:
+        left = None
+        if inherited() is not None and not isinstance(job, End):
+            left = cast("float", remaining())
             if left <= 0.0:
-                raise self._late(0.0, inherited=True)
+                raise self._late(0.0, by_deadline=True)
             job.limit = left if job.limit is None else min(job.limit, left)
             patience = left if patience is None else min(patience, left)
         if patience is not None:
-            job.patience = self._watch(job, patience, inherited=patience == left)
+            job.patience = self._watch(job, patience, by_deadline=patience == left)
         if lease is not None:
             return self.writer.line.put_leased(lease, job)
         return self.writer.line.put(job)
 
-    def _watch(self, job: Job, seconds: float, *, inherited: bool) -> "_Patience":
-        patience = _Patience(self, job, seconds, inherited=inherited)
+    def _watch(self, job: Job, seconds: float, *, by_deadline: bool) -> "_Patience":
+        patience = _Patience(self, job, seconds, by_deadline=by_deadline)
         try:
             patience.due = TIMER.watch(patience, seconds)
         except RuntimeError as error:
@@ -103,20 +104,20 @@ class Core:
             raise UnderPressure(msg) from error
         return patience
 
-    def _late(self, seconds: float, *, inherited: bool) -> QueueTimeout:
+    def _late(self, seconds: float, *, by_deadline: bool) -> QueueTimeout:
         lease = self.writer.line.lease
         holder = "" if lease is None else f", while the transaction begun at {lease.where} held the writer"
-        whose = "the deadline that it inherited came" if inherited else f"it waited {seconds:g} s in line"
+        whose = "the deadline that it inherited came" if by_deadline else f"it waited {seconds:g} s in line"
         msg = (
             f"database {self.o.name!r}: {whose}{holder}; nothing was written "
             f"({len(self.writer.line)} writes wait)"
         )
         return QueueTimeout(msg)
 
-    def give_up_waiting(self, job: Job, seconds: float, *, inherited: bool) -> None:
+    def give_up_waiting(self, job: Job, seconds: float, *, by_deadline: bool) -> None:
         """On the timer's thread: the job has waited in line for as long as it may."""
         if self.writer.line.withdraw(job):
-            job.error = self._late(seconds, inherited=inherited)
+            job.error = self._late(seconds, by_deadline=by_deadline)
             self.counters.note(refused=1)
             settle((job,))
 
@@ -189,15 +190,15 @@ class Core:
 class _Patience:
     """The time that a job may wait in line."""
 
-    __slots__ = ("_core", "_inherited", "_job", "_seconds", "due")
+    __slots__ = ("_core", "_by_deadline", "_job", "_seconds", "due")
 
-    def __init__(self, core: Core, job: Job, seconds: float, *, inherited: bool) -> None:
-        self._core, self._job, self._seconds, self._inherited = core, job, seconds, inherited
+    def __init__(self, core: Core, job: Job, seconds: float, *, by_deadline: bool) -> None:
+        self._core, self._job, self._seconds, self._by_deadline = core, job, seconds, by_deadline
         self.due = 0.0
 
     def expire(self) -> None:
         """On the timer's thread."""
-        self._core.give_up_waiting(self._job, self._seconds, inherited=self._inherited)
+        self._core.give_up_waiting(self._job, self._seconds, by_deadline=self._by_deadline)
 
     def end(self) -> None:
         """It is over, one way or the other."""

@@ -13,9 +13,11 @@ from typing import Final
 
 from holdfast._core import clock
 from holdfast.errors import PoolClosed, QueueTimeout
+from holdfast.track._registry import REGISTRY, Record
 from holdfast.track._sqlite.connect import Role, is_busy, make_schema, open_connection
 from holdfast.track._sqlite.options import Options
 from holdfast.track._sqlite.runner import Runner
+from holdfast.track.descriptors import DESCRIPTORS
 
 __all__ = ("Files", "begin")
 
@@ -60,6 +62,9 @@ class Patience:
         del waited
 
 
+_DESCRIPTORS: Final[dict[Role, int]] = {"writer": 3, "reader": 2, "inline": 2}
+"""What a connection has open: the file, the log, and, once for the process, the log's index."""
+
 _of_parents: Final[list[Runner]] = []
 """Connections that a child has inherited: kept, so that they are never closed."""
 
@@ -72,7 +77,7 @@ class Files:
         self._opening = threading.Lock()
         self._writer: Runner | None = None
         self._prepared = False
-        self._open: dict[Runner, Role] = {}
+        self._open: dict[Runner, Record] = {}
         self._idle: list[Runner] = []
         self._closed = False
 
@@ -91,10 +96,13 @@ class Files:
         runner = self._writer
         if runner is not None:
             return runner
+        made = self.open("writer")
         with self._opening:
             if self._writer is None:
-                self._writer = self._open_one("writer")
-            return self._writer
+                self._writer = made
+        if self._writer is not made:  # somebody else was quicker
+            self.close_one(made)
+        return self._writer
 
     def prepare(self) -> None:
         """See to it that the file is there, with its write-ahead log and its schema."""
@@ -117,21 +125,47 @@ class Files:
         if self._closed:
             self._close_idle()
 
-    def open(self, role: Role) -> Runner:
-        """Open one more.
+    def open(self, role: Role, *, wait: float | None = 10.0) -> Runner:
+        """Open one more, when the process has descriptors left for it.
+
+        Args:
+            role: What it is for.
+            wait: Longest wait for descriptors, in seconds.
 
         Raises:
             sqlite3.Error: It can't be opened.
+            UnderPressure: There are no descriptors to be had.
             PoolClosed: It is closed.
         """
-        with self._opening:
-            return self._open_one(role)
-
-    def _open_one(self, role: Role) -> Runner:
         o = self._o
+        self._check_open()
+        owner = f"sqlite {o.name!r}"
+        draw = DESCRIPTORS.take(_DESCRIPTORS[role], owner=owner, timeout=wait)
+        try:
+            db = self._open_one(role)
+        except BaseException:
+            draw.give_back()
+            raise
+        draw.opened()
+        runner = Runner(db, o.name)
+        record = REGISTRY.add(
+            runner, site=o.where, owner=owner, kind="sqlite connection", name=role, draw=draw
+        )
+        with self._opening:
+            closed = self._closed
+            self._open[runner] = record
+        if closed:
+            self.close_one(runner)
+            self._check_open()
+        return runner
+
+    def _check_open(self) -> None:
         if self._closed:
-            msg = f"database {o.name!r} is closed; open it again"
+            msg = f"database {self._o.name!r} is closed; open it again"
             raise PoolClosed(msg)
+
+    def _open_one(self, role: Role) -> sqlite3.Connection:
+        o = self._o
         db = open_connection(o, role)
         if role == "writer" and o.schema is not None:
             try:
@@ -139,14 +173,14 @@ class Files:
             except BaseException:
                 db.close()
                 raise
-        runner = Runner(db, o.name)
-        self._open[runner] = role
-        return runner
+        return db
 
     def close_one(self, runner: Runner) -> None:
         """Close one that nobody has any more."""
-        if self._open.pop(runner, None) is not None:
+        record = self._open.pop(runner, None)
+        if record is not None:
             runner.close()
+            record.drop()
 
     def _close_idle(self) -> None:
         while self._idle:

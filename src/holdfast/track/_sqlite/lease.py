@@ -10,6 +10,7 @@ from collections import deque
 from threading import get_ident
 from typing import Any
 
+from holdfast.track._site import Site
 from holdfast.track._sqlite.jobs import Job
 
 __all__ = ("Lease", "whoever_asks")
@@ -37,7 +38,7 @@ class Lease:
 
     __slots__ = ("ending", "failure", "jobs", "owner", "since", "watch", "where")
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: Site) -> None:
         self.owner = whoever_asks()
         self.where = where
         self.since = 0.0

@@ -139,13 +139,20 @@ class Line:
             self.drainer = 0
             return None
 
-    def take_more(self) -> Job | None:
-        """Take the next job if it may share the transaction that is under way."""
+    def take_more(self, most: int) -> list[Job]:
+        """Take the next jobs that may share the transaction that is under way."""
+        found: list[Job] = []
         with self.lock:
-            if not self._waiting:
-                return None
-            job = next(iter(self._waiting))
-            return self._next() if job.shared and not job.bare else None
+            waiting = self._waiting
+            while waiting and len(found) < most:
+                job, _ = waiting.popitem(last=False)
+                if not job.shared or job.bare:
+                    waiting[job] = None
+                    waiting.move_to_end(job, last=False)
+                    break
+                job.state = RUNNING
+                found.append(job)
+        return found
 
     def _next(self) -> Job:
         job, _ = self._waiting.popitem(last=False)

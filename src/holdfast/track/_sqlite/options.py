@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from holdfast._core import check
+from holdfast.track._site import Site
 
 __all__ = ("Options", "Synchronous", "options")
 
@@ -39,7 +40,7 @@ class Options:
     row_factory: RowFactory | None
     on_connect: Callable[[sqlite3.Connection], object] | None
     pragmas: tuple[tuple[str, str | int], ...]
-    where: str
+    where: Site
 
 
 def options(  # noqa: PLR0913 - what can be said of a database, keyword-only
@@ -60,7 +61,7 @@ def options(  # noqa: PLR0913 - what can be said of a database, keyword-only
     row_factory: RowFactory | None,
     on_connect: Callable[[sqlite3.Connection], object] | None,
     pragmas: Mapping[str, str | int] | None,
-    where: str,
+    where: Site,
 ) -> Options:
     """Check what the user has said.
 

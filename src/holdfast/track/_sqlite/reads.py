@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from holdfast._core import clock
-from holdfast.errors import CallTimeout
+from holdfast.errors import CallTimeout, Rejected
 from holdfast.pools._stats import PoolStats
 from holdfast.pools.deadline import remaining
 from holdfast.pools.thread_pool import ThreadPool
@@ -129,7 +129,10 @@ class Reads:
         if self._inline is None and not self.closed:
             with self._in_use:
                 if self._inline is None:
-                    runner = self._files.open("inline")
+                    try:
+                        runner = self._files.open("inline", wait=0.0)
+                    except (Rejected, sqlite3.Error):  # not to be had now: the pool does it as well
+                        return
                     runner.connection.set_progress_handler(self._tick, INLINE_STEPS)
                     self._inline = runner
 

@@ -37,12 +37,14 @@ class Run:
         runner: Who runs it now, or None.
     """
 
-    __slots__ = ("limit", "runner", "stopped")
+    # Defaults live on the class: a call that nobody stops sets none of them.
+    limit: float | None = None
+    stopped: str | None = None
+    runner: "Runner | None" = None
 
     def __init__(self, limit: float | None = None) -> None:
-        self.limit = limit
-        self.stopped: str | None = None
-        self.runner: Runner | None = None
+        if limit is not None:
+            self.limit = limit
 
     def stop(self, why: str) -> None:
         """Stop it if it runs, and never let it run if it doesn't yet; from any thread."""
@@ -60,11 +62,12 @@ class Stopped(Exception):  # noqa: N818 - no error: it never leaves this package
 class Runner:
     """Runs calls on a connection that it owns."""
 
-    __slots__ = ("_current", "_lock", "connection", "name")
+    __slots__ = ("__weakref__", "_current", "_lock", "closed", "connection", "name")
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self.connection = connection
         self.name = name
+        self.closed = False
         self._lock = threading.Lock()
         self._current: Run | None = None
 
@@ -76,9 +79,9 @@ class Runner:
             Stopped: It was told to stop before it ran.
         """
         call.runner = self
-        with self._lock:
-            self._current = call
-        # Current first, looked second: who stops it sets the flag, then takes the lock to interrupt.
+        # Current first, looked second: who stops it sets the flag first and looks second. Only the end
+        # needs the lock, because an interrupt must not be sent when it is over.
+        self._current = call
         if call.stopped is not None:
             self._left(call)
             raise Stopped(call.stopped)
@@ -128,6 +131,7 @@ class Runner:
         with self._lock:
             if self._current is not None:  # only then: an interrupt that hits nothing would hit the last checkpoint
                 self.connection.interrupt()
+        self.closed = True
         with suppress(sqlite3.Error):
             self.connection.close()
 

@@ -47,7 +47,7 @@ class _Steered:
         if word in STANDS_ALONE:
             msg = f"{word} can't run inside of a transaction; use db.execute({sql!r})"
             raise ValueError(msg)
-        return Statement(sql, params, self._core.o.timeout)
+        return Statement(sql, params, self._core.o.timeout, word)
 
     def _many(self, sql: str, rows: Iterable[Params]) -> Many:
         check_statement(sql)

@@ -24,7 +24,7 @@ from holdfast.pools._timer import TIMER
 from holdfast.pools.thread_pool import ThreadPool
 from holdfast.track._sqlite.counters import Counters
 from holdfast.track._sqlite.files import Files, Patience, begin
-from holdfast.track._sqlite.jobs import Begin, End, Job, settle
+from holdfast.track._sqlite.jobs import ENDED, Begin, End, Job, settle
 from holdfast.track._sqlite.lease import Lease
 from holdfast.track._sqlite.line import Line
 from holdfast.track._sqlite.options import Options
@@ -35,8 +35,9 @@ __all__ = ("Writer",)
 log = logging.getLogger("holdfast.track")
 
 _MOST: Final = 512
+_BATCH: Final = 32
 _LONGEST: Final = 0.020
-"""A group takes in no more when it has so many jobs, or has run for so long."""
+"""A group takes in no more when it has so many jobs, or has run for so long; it takes so many from the line at once."""
 
 
 class Writer(Patience):
@@ -117,13 +118,32 @@ class Writer(Patience):
 
     def _group(self, runner: Runner, first: Job) -> None:
         """Run ``first`` and those behind it in one transaction."""
-        db = runner.connection
-        begin(db, self._o, self)
+        begin(runner.connection, self._o, self)
         done: list[Job] = []
         failed: list[Job] = []
-        job: Job | None = first
+        batch = [first]
         since = clock.now()
-        while job is not None:
+        try:
+            while batch:
+                broken = self._batch(runner, batch, done, failed)
+                if broken is not None:
+                    _roll_back(runner.connection)
+                    self._one_by_one(runner, [*done, *broken], failed)
+                    return
+                room = min(_MOST - len(done) - len(failed), _BATCH)
+                batch = self.line.take_more(room) if clock.now() - since < _LONGEST else []
+            self._commit_group(runner, done, failed)
+        except BaseException as error:
+            self._refuse([j for j in (*done, *failed, *batch) if j.state != ENDED], error)
+            raise
+
+    def _batch(
+        self, runner: Runner, batch: list[Job], done: list[Job], failed: list[Job]
+    ) -> list[Job] | None:
+        """Run jobs inside the group's transaction; those behind the one that broke it, or None."""
+        db = runner.connection
+        for place, job in enumerate(batch):
+            self._job = job
             before = db.total_changes
             try:
                 job.value = runner.run(job, job.work)
@@ -133,12 +153,8 @@ class Writer(Patience):
                 failed.append(job)
                 # A statement that fails undoes itself, but for OR FAIL, OR ROLLBACK and executemany.
                 if not db.in_transaction or db.total_changes != before:
-                    _roll_back(db)
-                    self._one_by_one(runner, done, failed)
-                    return
-            full = len(done) + len(failed) >= _MOST or clock.now() - since >= _LONGEST
-            job = None if full else self.line.take_more()
-        self._commit_group(runner, done, failed)
+                    return batch[place + 1 :]
+        return None
 
     def _commit_group(self, runner: Runner, done: list[Job], failed: list[Job]) -> None:
         db = runner.connection
