@@ -11,7 +11,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 from holdfast._core import check, clock
 from holdfast.track._site import caller
 from holdfast.track._sqlite.blocking import BlockingSQLite
-from holdfast.track._sqlite.core import Core, read_all, read_call, read_one, read_value
+from holdfast.track._sqlite.core import Core, read_all, read_call, read_one, read_value, run_script
 from holdfast.track._sqlite.counters import SQLiteStats
 from holdfast.track._sqlite.jobs import Call, Many, Params, Statement, Written
 from holdfast.track._sqlite.options import RowFactory, Synchronous, options
@@ -186,6 +186,10 @@ class SQLite:
         job = Call(fn, args, kwargs, copy_context(), self._core.o.timeout)
         return await self._core.ask(job)  # type: ignore[no-any-return] # fn's
 
+    async def execute_script(self, script: str) -> None:
+        """Execute the statements of a script, all of them or none; see :meth:`write`."""
+        await self.write(run_script, script)
+
     def transaction(self) -> Transaction:
         """Return an ``async with`` block whose statements take effect together.
 
@@ -224,17 +228,25 @@ class SQLite:
 
     async def _end_async(self, timeout: float | None, *, refuse_waiting: bool) -> bool:
         core, until = self._begin_end(timeout, refuse_waiting=refuse_waiting)
-        ended = await core.reads.pool.adrain(timeout)
-        ended = await core.writer.pool.adrain(_left(until)) and ended
-        core.release()
-        return await core.reads.pool.aclose(1.0) and await core.writer.pool.aclose(1.0) and ended
+        if core.released:
+            return True
+        try:
+            ended = await core.wait_for_writes(timeout)
+            ended = await core.reads.pool.adrain(_left(until)) and ended
+        finally:
+            core.release()  # stops what still runs
+        return await core.writer.pool.aclose(1.0) and await core.reads.pool.aclose(1.0) and ended
 
     def _end_blocking(self, timeout: float | None, *, refuse_waiting: bool) -> bool:
         core, until = self._begin_end(timeout, refuse_waiting=refuse_waiting)
-        ended = core.reads.pool.drain(timeout)
-        ended = core.writer.pool.drain(_left(until)) and ended
-        core.release()
-        return core.reads.pool.close(1.0) and core.writer.pool.close(1.0) and ended
+        if core.released:
+            return True
+        try:
+            ended = core.wait_for_writes_blocking(timeout)
+            ended = core.reads.pool.drain(_left(until)) and ended
+        finally:
+            core.release()
+        return core.writer.pool.close(1.0) and core.reads.pool.close(1.0) and ended
 
     def _begin_end(self, timeout: float | None, *, refuse_waiting: bool) -> tuple[Core, float | None]:
         check.seconds("timeout", timeout, zero=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from holdfast.track._sqlite.core import Core, read_all, read_call, read_one, read_value
+from holdfast.track._sqlite.core import Core, read_all, read_call, read_one, read_value, run_script
 from holdfast.track._sqlite.jobs import Call, Many, Params, Statement, Written
 from holdfast.track._sqlite.sql_text import check_statement
 from holdfast.track._sqlite.transaction import BlockingTransaction
@@ -60,6 +60,10 @@ class BlockingSQLite:
         """Call ``fn(connection, *args)`` in a transaction of its own; see :meth:`SQLite.write`."""
         job = Call(fn, args, kwargs, copy_context(), self._core.o.timeout)
         return self._core.ask_blocking(job)  # type: ignore[no-any-return] # fn's
+
+    def execute_script(self, script: str) -> None:
+        """Execute the statements of a script, all of them or none."""
+        self.write(run_script, script)
 
     def transaction(self) -> BlockingTransaction:
         """Return a block whose statements take effect together; see :meth:`SQLite.transaction`."""

@@ -14,11 +14,12 @@ from holdfast.pools._timer import TIMER
 from holdfast.pools.deadline import inherited, remaining
 from holdfast.track._sqlite.counters import Counters, SQLiteStats
 from holdfast.track._sqlite.files import Files
-from holdfast.track._sqlite.jobs import RUNNING, Begin, End, Job, settle
+from holdfast.track._sqlite.jobs import RUNNING, Begin, End, Job, Last, settle
 from holdfast.track._sqlite.lease import Lease
 from holdfast.track._sqlite.options import Options
 from holdfast.track._sqlite.reads import Reads
 from holdfast.track._sqlite.runner import Stopped
+from holdfast.track._sqlite.sql_text import check_statement, statements
 from holdfast.track._sqlite.streams import Streams
 from holdfast.track._sqlite.writer import Writer
 
@@ -37,6 +38,7 @@ class Core:
         self.reads = Reads(o, self.files)
         self.writer = Writer(o, self.files, self.counters)
         self.streams = Streams(o, self.files, self.reads)
+        self.released = False
         forks(self)
 
     # ------------------------------------------------------------ writes
@@ -169,18 +171,61 @@ class Core:
             job.error = PoolClosed(msg)
         self.counters.note(refused=len(left))
         settle(left)
+
+    async def wait_for_writes(self, timeout: float | None) -> bool:
+        """Wait until every write is over, and every transaction; False after ``timeout`` seconds."""
+        loop = asyncio.get_running_loop()
+        job = Last()
+        job.mailbox = mailbox = loop_state(loop)
+        job.future = loop.create_future()
+        if self.writer.line.put_last(job):
+            self.writer.hire_at_pass_end(mailbox)
+        try:
+            async with asyncio.timeout(timeout):
+                await job.future
+        except TimeoutError:
+            self.cut(job)
+            return False
+        except BaseException:
+            self.cut(job)
+            raise
+        return True
+
+    def wait_for_writes_blocking(self, timeout: float | None) -> bool:
+        """Do the same in blocking code."""
+        job = Last()
+        job.future = future = CallFuture[Any]()
+        if self.writer.line.put_last(job):
+            self.writer.hire()
+        try:
+            future.exception(timeout)
+        except TimeoutError:
+            self.cut(job)
+            return False
+        except BaseException:
+            self.cut(job)
+            raise
+        return True
+
+    def cut(self, last: Job) -> None:
+        """The time is over: end what still has the writer."""
+        self.writer.line.withdraw(last)
+        self.refuse_new(refuse_waiting=True)
         lease = self.writer.line.lease
-        if refuse_waiting and lease is not None:
+        if lease is not None:
             self.writer.abandon(lease)
+        self.writer.stop("closed")
 
     def release(self) -> None:
         """Everything has ended, or was given its time: close every connection."""
+        self.released = True
         self.reads.close()
         self.streams.close()
         self.files.close()
 
     def after_fork(self) -> None:
         """In a child: nothing of the parent's is used."""
+        self.counters.after_fork()
         self.writer.line.after_fork()
         self.files.after_fork()
         self.reads.after_fork()
@@ -237,6 +282,13 @@ def read_value(db: sqlite3.Connection, sql: str, params: Any) -> Any:
     if row is None:
         return None
     return next(iter(row.values())) if isinstance(row, dict) else row[0]  # pyright: ignore
+
+
+def run_script(db: sqlite3.Connection, script: str) -> None:
+    """Each statement of a script."""
+    for statement in statements(script):
+        check_statement(statement)
+        db.execute(statement)
 
 
 def read_call(

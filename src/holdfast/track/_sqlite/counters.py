@@ -82,3 +82,7 @@ class Counters:
         with self._lock:
             for name, count in more.items():
                 setattr(self, name, getattr(self, name) + count)
+
+    def after_fork(self) -> None:
+        """In a child: a thread of the parent may have held the lock."""
+        self._lock = threading.Lock()

@@ -26,6 +26,7 @@ __all__ = (
     "Call",
     "End",
     "Job",
+    "Last",
     "Many",
     "Params",
     "Statement",
@@ -63,10 +64,12 @@ class Job(Run):
         shared: Whether it may share a transaction with its neighbours in line. What runs the user's own
             code may not, because a group that fails is run again.
         bare: Whether it must run outside of any transaction.
+        contained: Whether it has failed, and has undone by itself what it had done.
     """
 
     shared = True
     bare = False
+    contained = False
 
     state = WAITING
     left = False  # whether whoever asked has gone
@@ -120,7 +123,16 @@ class Many(Job):
 
     def work(self, db: sqlite3.Connection) -> Written:
         """Execute it for each row."""
-        cursor = db.executemany(self.sql, self.rows)
+        db.execute("SAVEPOINT holdfast_many")
+        try:
+            cursor = db.executemany(self.sql, self.rows)
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK TO holdfast_many")
+                db.execute("RELEASE holdfast_many")
+                self.contained = True
+            raise
+        db.execute("RELEASE holdfast_many")
         return Written(cursor.rowcount, None, [])
 
 
@@ -146,6 +158,12 @@ class Call(Job):
     def work(self, db: sqlite3.Connection) -> Any:
         """Call it."""
         return self.context.run(self.fn, db, *self.args, **self.kwargs)
+
+
+class Last(Job):
+    """Nothing: it has its turn when all that came before it is over."""
+
+    shared = False
 
 
 class Begin(Job):

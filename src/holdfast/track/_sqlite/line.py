@@ -92,6 +92,12 @@ class Line:
             )
             raise WouldDeadlock(msg, cycle=("the write waits for its turn", "its turn comes after this very call"))
 
+    def put_last(self, job: Job) -> bool:
+        """Put a job behind all others, of a database that is closed already."""
+        with self.lock:
+            self._waiting[job] = None
+            return not self._draining and self.lease is None
+
     def put_leased(self, lease: Lease, job: Job) -> bool:
         """Put a job of the transaction in its own line; whether a thread has to be sent.
 
@@ -182,6 +188,19 @@ class Line:
                 del self._waiting[job]
                 job.state = ENDED
             return old
+
+    def take_all(self, why: BaseException) -> list[Job]:
+        """Take out everything, for want of a thread; a transaction that is under way can't go on."""
+        with self.lock:
+            jobs = list(self._waiting)
+            self._waiting.clear()
+            if self.lease is not None:
+                self.lease.failure = self.lease.failure or why
+                jobs += self.lease.jobs
+                self.lease.jobs.clear()
+            for job in jobs:
+                job.state = ENDED
+            return jobs
 
     # ------------------------------------------------------------ leases
 

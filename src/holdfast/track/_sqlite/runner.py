@@ -100,7 +100,10 @@ class Runner:
     def _left(self, call: Run) -> None:
         with self._lock:
             self._current = None
+            closed = self.closed
         call.runner = None
+        if closed:
+            self._close()
 
     def _watch(self, call: Run, limit: float) -> "_Overdue":
         watch = _Overdue(call)
@@ -127,11 +130,20 @@ class Runner:
             return
 
     def close(self) -> None:
-        """Close the connection, stopping what it runs."""
+        """Close the connection, when what it runs has been stopped.
+
+        A connection that is closed while another thread is inside of SQLite takes the process with it;
+        so what runs is interrupted here, and whoever ran it closes the connection.
+        """
         with self._lock:
-            if self._current is not None:  # only then: an interrupt that hits nothing would hit the last checkpoint
-                self.connection.interrupt()
-        self.closed = True
+            self.closed = True
+            running = self._current
+        if running is None:
+            self._close()
+        else:
+            running.stop("closed")
+
+    def _close(self) -> None:
         with suppress(sqlite3.Error):
             self.connection.close()
 

@@ -24,7 +24,7 @@ from holdfast.pools._timer import TIMER
 from holdfast.pools.thread_pool import ThreadPool
 from holdfast.track._sqlite.counters import Counters
 from holdfast.track._sqlite.files import Files, Patience, begin
-from holdfast.track._sqlite.jobs import ENDED, Begin, End, Job, settle
+from holdfast.track._sqlite.jobs import ENDED, Begin, End, Job, Last, settle
 from holdfast.track._sqlite.lease import Lease
 from holdfast.track._sqlite.line import Line
 from holdfast.track._sqlite.options import Options
@@ -77,7 +77,7 @@ class Writer(Patience):
         try:
             self.hire()
         except Rejected as refusal:
-            self._refuse(self.line.take_waiting_since(clock.now()), refusal)
+            self._refuse(self.line.take_all(refusal), refusal)
 
     def _refuse(self, jobs: list[Job], refusal: BaseException) -> None:
         for job in jobs:
@@ -102,6 +102,9 @@ class Writer(Patience):
             return
         if job.stopped is not None:
             self._end(job, None, Stopped(job.stopped))
+            return
+        if isinstance(job, Last):
+            self._end(job, None, None)
             return
         runner = self._files.writer()
         lease = self.line.lease
@@ -151,8 +154,9 @@ class Writer(Patience):
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to who asked
                 job.error = error
                 failed.append(job)
-                # A statement that fails undoes itself, but for OR FAIL, OR ROLLBACK and executemany.
-                if not db.in_transaction or db.total_changes != before:
+                # A statement that fails undoes itself, but for OR FAIL and OR ROLLBACK.
+                kept = job.contained or db.total_changes == before
+                if not (db.in_transaction and kept):
                     return batch[place + 1 :]
         return None
 
@@ -281,6 +285,12 @@ class Writer(Patience):
         """Its owner has gone: roll it back."""
         self._cut(lease, Stopped("its owner has gone"))
 
+    def stop(self, why: str) -> None:
+        """Stop what runs now."""
+        current = self._job
+        if current is not None:
+            current.stop(why)
+
     def overdue(self, lease: Lease) -> None:
         """It has held the writer for too long."""
         held = clock.now() - lease.since
@@ -299,9 +309,7 @@ class Writer(Patience):
         left = self.line.cut(lease, why, end)
         if left is None:
             return False
-        current = self._job
-        if current is not None:
-            current.stop("its transaction was cut")
+        self.stop("its transaction was cut")
         self._refuse(left, why)
         try:
             self.hire()
