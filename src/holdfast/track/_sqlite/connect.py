@@ -69,8 +69,6 @@ def open_connection(o: Options, role: Role) -> Connection:
 
 
 def _set_up(db: sqlite3.Connection, o: Options, role: Role) -> None:
-    if o.row_factory is not None:
-        db.row_factory = o.row_factory
     if role == "writer" and not o.read_only:
         _set_journal(db, o)
     settings: dict[str, str | int] = {"foreign_keys": 1, **dict(o.pragmas)}
@@ -83,6 +81,7 @@ def _set_up(db: sqlite3.Connection, o: Options, role: Role) -> None:
         check.callable_("on_connect", o.on_connect)(db)
     if role != "writer":
         db.execute("PRAGMA query_only = 1")
+    db.row_factory = o.row_factory
     if role == "inline":
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, INLINE_BYTES)
 
@@ -92,9 +91,9 @@ def _set_journal(db: sqlite3.Connection, o: Options) -> None:
     # cover the change of mode.
     db.execute(f"PRAGMA busy_timeout = {max(1, int(o.busy_timeout * 1000))}")
     mode = db.execute("PRAGMA journal_mode = WAL").fetchone()
-    if str(mode[0] if isinstance(mode, tuple) else tuple(mode)[0]).lower() != "wal":
+    if mode != ("wal",):
         msg = (
-            f"{str(o.path)!r} can't have a write-ahead log (its mode stays {mode!r}): the file has to lie on "
+            f"{str(o.path)!r} can't have a write-ahead log (its mode stays {mode[0]!r}): the file has to lie on "
             "a local disk, and no connection in another mode may be open"
         )
         raise sqlite3.OperationalError(msg)

@@ -75,6 +75,7 @@ class Files:
     def __init__(self, o: Options) -> None:
         self._o = o
         self._opening = threading.Lock()
+        self._making = threading.Lock()
         self._writer: Runner | None = None
         self._prepared = False
         self._open: dict[Runner, Record] = {}
@@ -96,13 +97,10 @@ class Files:
         runner = self._writer
         if runner is not None:
             return runner
-        made = self.open("writer")
-        with self._opening:
+        with self._making:  # the schema is run once
             if self._writer is None:
-                self._writer = made
-        if self._writer is not made:  # somebody else was quicker
-            self.close_one(made)
-        return self._writer
+                self._writer = self.open("writer")
+            return self._writer
 
     def prepare(self) -> None:
         """See to it that the file is there, with its write-ahead log and its schema."""
@@ -207,6 +205,7 @@ class Files:
         """In a child: forget the parent's connections, and open others when they are needed."""
         _of_parents.extend(self._open)
         self._opening = threading.Lock()
+        self._making = threading.Lock()
         self._open = {}
         self._idle = []
         self._writer = None

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from holdfast.errors import CallTimeout, UnderPressure
+from holdfast.errors import CallTimeout, Failed, UnderPressure
 from holdfast.pools._timer import TIMER
 from holdfast.track._sqlite.connect import is_interrupt
 
@@ -89,9 +89,9 @@ class Runner:
         try:
             return fn(self.connection, *args)
         except sqlite3.OperationalError as error:
-            if call.stopped == "timeout" and is_interrupt(error):
-                raise _too_long(self.name, call.limit) from None
-            raise
+            if call.stopped is None or not is_interrupt(error):
+                raise
+            raise _stopped(self.name, call) from None
         finally:
             self._left(call)
             if watch is not None:
@@ -179,9 +179,12 @@ class _Again:
         self._runner.interrupt(self._call, min(2 * self._again, _LAST_AGAIN))
 
 
-def _too_long(name: str, limit: float | None) -> CallTimeout:
-    return CallTimeout(
-        f"database {name!r}: the statement ran longer than its limit of {limit:g} s and was stopped; "
-        "nothing of it remains. Give it more time, or an index",
-        stopped=True,
-    )
+def _stopped(name: str, call: Run) -> Failed:
+    if call.stopped == "timeout":
+        msg = (
+            f"database {name!r}: the statement ran longer than its limit of {call.limit:g} s and was stopped; "
+            "nothing of it remains. Give it more time, or an index"
+        )
+        return CallTimeout(msg, stopped=True)
+    msg = f"database {name!r}: the statement was stopped ({call.stopped}); nothing of it remains"
+    return Failed(msg)

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from holdfast._core import clock
 from holdfast.errors import CallTimeout, PoolClosed, QueueFull
+from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 from holdfast.track._site import Site
 from holdfast.track._sqlite.files import Files
@@ -115,7 +116,7 @@ class Rows:
         self._run: Run | None = None
         self._over = False
         self._pulling = False
-        self._watched = False
+        self._idle: _Idle | None = None
         self._entered = False
         self._failure: BaseException | None = None
         self._asked_at = 0.0
@@ -222,6 +223,9 @@ class Rows:
     def _release(self) -> None:
         runner, self._runner = self._runner, None
         cursor, self._cursor = self._cursor, None
+        idle, self._idle = self._idle, None
+        if idle is not None:
+            TIMER.unwatch(idle, idle.due)
         if cursor is not None:
             cursor.close()
         if self._entered:
@@ -236,19 +240,20 @@ class Rows:
         return self._over
 
     def _watch(self) -> None:
-        if self._watched:
+        if self._idle is not None:
             return
+        idle = _Idle(self)
         try:
-            TIMER.watch(_Idle(self), self._streams.o.transaction_timeout)
+            idle.due = TIMER.watch(idle, self._streams.o.transaction_timeout)
         except RuntimeError:
             log.debug("rows: no thread to watch %s", self.where)
         else:
-            self._watched = True
+            self._idle = idle
 
     def looked_at(self, *, since: float) -> None:
         """On the timer's thread: has anybody asked for more since ``since``?"""
         o = self._streams.o
-        self._watched = False
+        self._idle = None
         if self._asked_at != since or self._pulling:
             self._watch()
             return
@@ -291,17 +296,18 @@ class Rows:
 
     def __del__(self) -> None:
         if getattr(self, "_entered", False) and not self._over:
-            self.end(None)
+            finalize(lambda: self.end(None), TIMER.lock)
 
 
 class _Idle:
     """A stream under watch; it keeps the stream from nobody."""
 
-    __slots__ = ("_rows", "_since")
+    __slots__ = ("_rows", "_since", "due")
 
     def __init__(self, rows: Rows) -> None:
         self._rows = weakref.ref(rows)
         self._since = rows.idle_since()
+        self.due = 0.0
 
     def expire(self) -> None:
         """On the timer's thread."""

@@ -249,6 +249,8 @@ class Writer(Patience):
 
     def _in_lease(self, runner: Runner, lease: Lease, job: Job) -> None:
         db = runner.connection
+        if lease.failure is not None:  # else it would be committed by itself
+            raise lease.failure
         try:
             value = runner.run(job, job.work)
         except BaseException as error:
