@@ -14,7 +14,7 @@ from typing import Final
 from holdfast._core import clock
 from holdfast.errors import PoolClosed, QueueTimeout
 from holdfast.track._registry import REGISTRY, Record
-from holdfast.track._sqlite.connect import Role, is_busy, make_schema, open_connection
+from holdfast.track._sqlite.connect import Connection, Role, is_busy, make_schema, open_connection
 from holdfast.track._sqlite.options import Options
 from holdfast.track._sqlite.runner import Runner
 from holdfast.track.descriptors import DESCRIPTORS
@@ -162,7 +162,7 @@ class Files:
             msg = f"database {self._o.name!r} is closed; open it again"
             raise PoolClosed(msg)
 
-    def _open_one(self, role: Role) -> sqlite3.Connection:
+    def _open_one(self, role: Role) -> Connection:
         o = self._o
         db = open_connection(o, role)
         if role == "writer" and o.schema is not None:

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from holdfast.errors import CallTimeout, Failed, UnderPressure
 from holdfast.pools._timer import TIMER
-from holdfast.track._sqlite.connect import is_interrupt
+from holdfast.track._sqlite.connect import Connection, is_interrupt
 
 __all__ = ("Run", "Runner", "Stopped")
 
@@ -64,7 +64,7 @@ class Runner:
 
     __slots__ = ("__weakref__", "_current", "_lock", "closed", "connection", "name")
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str) -> None:
         self.connection = connection
         self.name = name
         self.closed = False
@@ -144,6 +144,8 @@ class Runner:
             running.stop("closed")
 
     def _close(self) -> None:
+        with suppress(sqlite3.Error):
+            self.connection.common.close()  # a statement that is left open would keep the file open
         with suppress(sqlite3.Error):
             self.connection.close()
 
