@@ -44,7 +44,7 @@ from holdfast.pools.deadline import deadline
 if TYPE_CHECKING:
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
-    from holdfast.track import scope, track
+    from holdfast.track import ResourcePool, scope, track
     from holdfast.track.sqlite import sqlite
 
 __version__ = "0.1.0.dev0"
@@ -69,6 +69,7 @@ __all__ = (
     "Rate",
     "RateLimited",
     "Rejected",
+    "ResourcePool",
     "ResultLost",
     "Retry",
     "SingleFlight",
@@ -92,6 +93,7 @@ __all__ = (
 
 
 _LATER = {
+    "ResourcePool": "holdfast.track.resource_pool",
     "SingleFlight": "holdfast.flow.single_flight",
     "raise_fd_limit": "holdfast.sense.fd_limit",
     "sqlite": "holdfast.track.sqlite",

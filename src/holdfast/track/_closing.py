@@ -27,7 +27,7 @@ def closer_of(thing: object, *, awaitable: bool) -> Closer | None:
 
 def is_closed(thing: object) -> bool:
     """Whether ``thing`` says that it is closed; False where it does not say."""
-    for name in ("closed", "is_closed"):
+    for name in ("closed", "is_closed", "is_closing"):
         try:
             said: Any = getattr(thing, name, None)
             if callable(said):
@@ -55,7 +55,7 @@ def close_blocking(closer: Closer) -> None:
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()  # it has not begun
-        msg = "it can only be closed in a coroutine: use `async with`"
+        msg = "it can only be closed in a coroutine: use `async with`, or, for a pool, bound_to_loop=True"
         raise TypeError(msg)
 
 

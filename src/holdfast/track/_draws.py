@@ -26,8 +26,8 @@ def reserve_of(limit: int) -> int:
 class Lender(Protocol):
     """Somebody with idle descriptors."""
 
-    def lend(self) -> None:
-        """Close one idle thing, if there is one to spare; soon, and without waiting for it."""
+    def lend(self) -> int:
+        """Have one idle thing closed, if there is one to spare, without waiting for it; what that frees."""
         ...
 
 

@@ -343,10 +343,15 @@ class DescriptorSupply:
         self._pump()
 
     def _ask_lenders(self) -> None:
+        """Have as many idle ones closed as the first in line lacks."""
         with self._holding():
             lenders = list(self._lenders)
+            first = next(iter(self._line), None)
+            lacking = 0 if first is None else first.wants.least - self._room()
         for lender in lenders:
-            lender.lend()
+            if lacking <= 0:
+                return
+            lacking -= lender.lend()
 
     def _refusal(self, wanted: Wanted, waited_s: float) -> UnderPressure:
         return shortage(
