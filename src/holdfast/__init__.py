@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
     from holdfast.track import ResourcePool, scope, track
+    from holdfast.track.http import http
     from holdfast.track.sqlite import sqlite
 
 __version__ = "0.1.0.dev0"
@@ -83,6 +84,7 @@ __all__ = (
     "deadline",
     "errors",
     "gather",
+    "http",
     "raise_fd_limit",
     "scope",
     "set_budget",
@@ -95,6 +97,7 @@ __all__ = (
 _LATER = {
     "ResourcePool": "holdfast.track.resource_pool",
     "SingleFlight": "holdfast.flow.single_flight",
+    "http": "holdfast.track.http",
     "raise_fd_limit": "holdfast.sense.fd_limit",
     "sqlite": "holdfast.track.sqlite",
     "scope": "holdfast.track.scopes",
