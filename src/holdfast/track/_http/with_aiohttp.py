@@ -1,7 +1,9 @@
 """A shared session of aiohttp. Its pool is quick at a thousand requests in flight; ours is the line before."""
 
 import asyncio
+import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import aiohttp
@@ -57,16 +59,19 @@ class Response(aiohttp.ClientResponse):
         response = await super().start(connection)
         ticket = cast("Ticket | None", getattr(connection, _TICKET, None))
         if ticket is not None:
-            content: Any = self.content
-
-            def progress() -> object | None:
-                if getattr(content, "_waiter", None) is not None:
-                    return None
-                return content.total_bytes - getattr(content, "_size", 0)
-
-            ticket.progress = progress
+            # Weak, so that a response which is dropped is collected, and lets go of its connection.
+            ticket.progress = partial(_progress, weakref.ref(self))
             ticket.abandon = connection.close
         return response
+
+
+def _progress(response: "weakref.ref[Response]") -> object | None:
+    """How far the reader has come; None while it waits for the server, or where nobody can tell."""
+    alive = response()
+    content: Any = None if alive is None else alive.content
+    if content is None or getattr(content, "_waiter", None) is not None:
+        return None
+    return content.total_bytes - getattr(content, "_size", 0)
 
 
 def make_session(plan: Plan) -> Shared:
