@@ -1,6 +1,7 @@
 """SIGKILL in the middle of writes: what was acknowledged is there, and nothing is there by half.
 
-Eight kills here; ``HOLDFAST_KILLS=50 make test ARGS=tests/system/test_sqlite_kill.py`` for more.
+Eight kills here; ``HOLDFAST_KILLS=50 make test ARGS="tests/system/test_sqlite_kill.py --timeout 300"`` for
+more.
 """
 
 import os
