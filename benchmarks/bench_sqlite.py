@@ -56,7 +56,7 @@ async def _file() -> AsyncGenerator[Path]:
 
 async def _sessions(meter: Meter, n: int, at_once: int, call: Call) -> None:
     """So many sessions, each doing one call after the other."""
-    for warm in range(5):
+    for warm in range(50):
         await call(warm)
 
     async def session(first: int) -> None:

@@ -11,10 +11,19 @@ from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 from holdfast._core import check, clock
 from holdfast.track._site import caller
 from holdfast.track._sqlite.blocking import BlockingSQLite
-from holdfast.track._sqlite.core import Core, read_all, read_call, read_one, read_value, run_script
+from holdfast.track._sqlite.core import (
+    Core,
+    read_all,
+    read_all_here,
+    read_call,
+    read_one,
+    read_value,
+    run_script,
+)
 from holdfast.track._sqlite.counters import SQLiteStats
 from holdfast.track._sqlite.jobs import Call, Many, Params, Statement, Written
 from holdfast.track._sqlite.options import RowFactory, Synchronous, options
+from holdfast.track._sqlite.reads import MISS
 from holdfast.track._sqlite.sql_text import check_statement
 from holdfast.track._sqlite.streams import Rows
 from holdfast.track._sqlite.transaction import BlockingTransaction, Transaction
@@ -85,15 +94,30 @@ class SQLite:
         Cost:
             ``benchmarks/bench_sqlite.py``.
         """
-        return await self._core.reads.run(read_all, sql, (params,), self._core.o.timeout)
+        reads = self._core.reads
+        if sql in reads.short:
+            found = reads.in_place(read_all_here, sql, params)
+            if found is not MISS:
+                return found  # type: ignore[no-any-return] # the rows
+        return await reads.run(read_all, sql, (params,), self._core.o.timeout)
 
     async def fetch_one(self, sql: str, params: Params = ()) -> Any:
         """Return the first row, or None; see :meth:`fetch_all`."""
-        return await self._core.reads.run(read_one, sql, (params,), self._core.o.timeout)
+        reads = self._core.reads
+        if sql in reads.short:
+            found = reads.in_place(read_one, sql, params)
+            if found is not MISS:
+                return found
+        return await reads.run(read_one, sql, (params,), self._core.o.timeout)
 
     async def fetch_value(self, sql: str, params: Params = ()) -> Any:
         """Return the first column of the first row, or None; see :meth:`fetch_all`."""
-        return await self._core.reads.run(read_value, sql, (params,), self._core.o.timeout)
+        reads = self._core.reads
+        if sql in reads.short:
+            found = reads.in_place(read_value, sql, params)
+            if found is not MISS:
+                return found
+        return await reads.run(read_value, sql, (params,), self._core.o.timeout)
 
     async def read(
         self,

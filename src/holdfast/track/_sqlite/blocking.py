@@ -5,8 +5,17 @@ from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from holdfast.track._sqlite.core import Core, read_all, read_call, read_one, read_value, run_script
+from holdfast.track._sqlite.core import (
+    Core,
+    read_all,
+    read_all_here,
+    read_call,
+    read_one,
+    read_value,
+    run_script,
+)
 from holdfast.track._sqlite.jobs import Call, Many, Params, Statement, Written
+from holdfast.track._sqlite.reads import MISS
 from holdfast.track._sqlite.sql_text import check_statement
 from holdfast.track._sqlite.transaction import BlockingTransaction
 
@@ -28,15 +37,30 @@ class BlockingSQLite:
 
     def fetch_all(self, sql: str, params: Params = ()) -> list[Any]:
         """Return all rows; see :meth:`SQLite.fetch_all`."""
-        return self._core.reads.run_blocking(read_all, sql, (params,), self._core.o.timeout)
+        reads = self._core.reads
+        if sql in reads.short:
+            found = reads.in_place(read_all_here, sql, params)
+            if found is not MISS:
+                return found  # type: ignore[no-any-return] # the rows
+        return reads.run_blocking(read_all, sql, (params,), self._core.o.timeout)
 
     def fetch_one(self, sql: str, params: Params = ()) -> Any:
         """Return the first row, or None."""
-        return self._core.reads.run_blocking(read_one, sql, (params,), self._core.o.timeout)
+        reads = self._core.reads
+        if sql in reads.short:
+            found = reads.in_place(read_one, sql, params)
+            if found is not MISS:
+                return found
+        return reads.run_blocking(read_one, sql, (params,), self._core.o.timeout)
 
     def fetch_value(self, sql: str, params: Params = ()) -> Any:
         """Return the first column of the first row, or None."""
-        return self._core.reads.run_blocking(read_value, sql, (params,), self._core.o.timeout)
+        reads = self._core.reads
+        if sql in reads.short:
+            found = reads.in_place(read_value, sql, params)
+            if found is not MISS:
+                return found
+        return reads.run_blocking(read_value, sql, (params,), self._core.o.timeout)
 
     def read(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs

@@ -263,6 +263,13 @@ def _outcome(job: Job) -> Any:
         del error  # break the cycle with the traceback
 
 
+def read_all_here(db: sqlite3.Connection, sql: str, params: Any) -> list[Any]:
+    """All rows, over a cursor that is used again."""
+    cursor: sqlite3.Cursor = db.common  # type: ignore[attr-defined] # a Connection of connect.py
+    cursor.execute(sql, params)
+    return cursor.fetchall()
+
+
 def read_all(db: sqlite3.Connection, sql: str, params: Any) -> list[Any]:
     """All rows."""
     return db.execute(sql, params).fetchall()

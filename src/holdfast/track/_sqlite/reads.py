@@ -20,14 +20,14 @@ from typing import Any, Final, TypeVar
 from holdfast._core import clock
 from holdfast.errors import CallTimeout, Rejected
 from holdfast.pools._stats import PoolStats
-from holdfast.pools.deadline import remaining
+from holdfast.pools.deadline import inherited, remaining
 from holdfast.pools.thread_pool import ThreadPool
 from holdfast.track._sqlite.connect import INLINE_STEPS
 from holdfast.track._sqlite.files import Files
 from holdfast.track._sqlite.options import Options
 from holdfast.track._sqlite.runner import Run, Runner
 
-__all__ = ("Reads",)
+__all__ = ("MISS", "Reads")
 
 R = TypeVar("R")
 
@@ -39,7 +39,8 @@ _LONG: Final = 0.002
 
 _MOST_KNOWN: Final = 1024
 
-_MISS: Final = object()
+MISS: Final = object()
+"""What :meth:`Reads.in_place` returns instead of a result."""
 
 
 class Reads:
@@ -56,7 +57,8 @@ class Reads:
             queue_timeout=o.queue_timeout,
             max_abandoned=0,  # so that connections are no more than readers; what is left is interrupted
         )
-        self._short: set[str] = set()
+        self.short: set[str] = set()
+        self._now = clock.current().now
         self._inline: Runner | None = None
         self._in_use = threading.Lock()
         self._ticks = 0
@@ -67,11 +69,7 @@ class Reads:
     async def run(
         self, work: Callable[..., R], sql: str, args: tuple[Any, ...], timeout: float | None
     ) -> R:
-        """Run ``work(connection, sql, *args)`` where it is best, for a coroutine."""
-        if sql in self._short:
-            found = self._in_place(work, sql, args)
-            if found is not _MISS:
-                return found  # type: ignore[no-any-return] # what work has returned
+        """Run ``work(connection, sql, *args)`` in the pool, for a coroutine."""
         run = Run(timeout)
         try:
             return await self.pool.run(self._in_pool, run, work, sql, args)
@@ -86,10 +84,6 @@ class Reads:
         self, work: Callable[..., R], sql: str, args: tuple[Any, ...], timeout: float | None
     ) -> R:
         """Do the same for blocking code."""
-        if sql in self._short:
-            found = self._in_place(work, sql, args)
-            if found is not _MISS:
-                return found  # type: ignore[no-any-return] # what work has returned
         run = Run(timeout)
         future = self.pool.submit(self._in_pool, run, work, sql, args)
         try:
@@ -114,18 +108,18 @@ class Reads:
             run.limit = left if run.limit is None else min(left, run.limit)
         runner = self._files.take()
         try:
-            since = clock.now()
+            since = self._now()
             found = runner.run(run, work, sql, *args)
-            if sql and self._o.inline_reads and clock.now() - since < _SHORT:
+            if sql and self._o.inline_reads and self._now() - since < _SHORT:
                 self._learn(sql)
             return found
         finally:
             self._files.give_back(runner)
 
     def _learn(self, sql: str) -> None:
-        if len(self._short) >= _MOST_KNOWN:  # a program that puts its values into the text
-            self._short.clear()
-        self._short.add(sql)
+        if len(self.short) >= _MOST_KNOWN:  # a program that puts its values into the text
+            self.short.clear()
+        self.short.add(sql)
         if self._inline is None and not self.closed:
             with self._in_use:
                 if self._inline is None:
@@ -146,24 +140,32 @@ class Reads:
 
     # ------------------------------------------------------------ in place
 
-    def _in_place(self, work: Callable[..., Any], sql: str, args: tuple[Any, ...]) -> Any:
+    def in_place(self, work: Callable[..., Any], sql: str, params: Any) -> Any:
+        """Run ``work(connection, sql, params)`` on this thread, for a statement that is in ``short``.
+
+        Returns:
+            What it returned; MISS where the pool has to do it.
+        """
         runner = self._inline
-        if runner is None or remaining() == 0.0 or not self._in_use.acquire(blocking=False):
-            return _MISS
+        if runner is None or not self._in_use.acquire(blocking=False):
+            return MISS
+        now = self._now
         self._ticks = 0
-        since = clock.now()
+        since = now()
         try:
-            found = work(runner.connection, sql, *args)
+            if inherited() is not None and remaining() == 0.0:
+                return MISS
+            found = work(runner.connection, sql, params)
         except sqlite3.Error:
             # Broken off, or locked, or really wrong: the pool finds out, and says so.
-            self._short.discard(sql)
+            self.short.discard(sql)
             self.given_up += 1
-            return _MISS
+            return MISS
         finally:
             self._in_use.release()
         self.inline += 1
-        if clock.now() - since > _LONG:
-            self._short.discard(sql)
+        if now() - since > _LONG:
+            self.short.discard(sql)
         return found
 
     # ------------------------------------------------------------ the end
@@ -177,5 +179,5 @@ class Reads:
     def after_fork(self) -> None:
         """In a child: its own connection is opened when a statement has proved to be short again."""
         self._in_use = threading.Lock()
-        self._short.clear()
+        self.short.clear()
         self._inline = None
