@@ -1,5 +1,6 @@
 """SQLite for many sessions: one writer that commits in groups, a few readers, and no connection each."""
 
+import asyncio
 import os
 import sqlite3 as driver
 import weakref
@@ -13,6 +14,7 @@ from holdfast.track._site import caller
 from holdfast.track._sqlite.blocking import BlockingSQLite
 from holdfast.track._sqlite.core import (
     Core,
+    fail,
     read_all,
     read_all_here,
     read_call,
@@ -180,8 +182,15 @@ class SQLite:
         Cost:
             ``benchmarks/bench_sqlite.py``.
         """
-        job = Statement(sql, params, self._core.o.timeout, check_statement(sql))
-        return await self._core.ask(job)  # type: ignore[no-any-return] # a Statement's
+        core = self._core
+        job = Statement(sql, params, core.o.timeout, check_statement(sql))
+        future = core.begin(job)
+        try:  # as Core.ask does; a coroutine within the coroutine would be felt
+            await future
+        except asyncio.CancelledError:
+            core.leave(job)
+            raise
+        return job.value if job.error is None else fail(job)  # type: ignore[no-any-return] # a Statement's
 
     async def execute_many(self, sql: str, rows: Iterable[Params]) -> Written:
         """Execute a statement for each of ``rows``: all of them, or none; see :meth:`execute`.

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
 from holdfast._core import clock
 from holdfast._core.future import CallFuture
@@ -39,9 +39,23 @@ class Core:
         self.writer = Writer(o, self.files, self.counters)
         self.streams = Streams(o, self.files, self.reads)
         self.released = False
+        self._now = clock.current().now
         forks(self)
 
     # ------------------------------------------------------------ writes
+
+    def begin(self, job: Job, lease: Lease | None = None) -> "asyncio.Future[None]":
+        """Put a job in line, for a coroutine, which awaits what this returns.
+
+        Raises:
+            Rejected: Before start.
+        """
+        loop = asyncio.get_running_loop()
+        job.mailbox = mailbox = loop_state(loop)
+        job.future = future = loop.create_future()
+        if self._put(job, lease):
+            self.writer.hire_at_pass_end(mailbox)
+        return future
 
     async def ask(self, job: Job, lease: Lease | None = None) -> Any:
         """Have the writer do a job, for a coroutine.
@@ -50,17 +64,13 @@ class Core:
             Rejected: Before start.
             Exception: What the job has raised; nothing of it remains.
         """
-        loop = asyncio.get_running_loop()
-        job.mailbox = mailbox = loop_state(loop)
-        job.future = loop.create_future()
-        if self._put(job, lease):
-            self.writer.hire_at_pass_end(mailbox)
+        future = self.begin(job, lease)
         try:
-            await job.future
+            await future
         except asyncio.CancelledError:
-            self._leave(job)
+            self.leave(job)
             raise
-        return _outcome(job)
+        return job.value if job.error is None else fail(job)
 
     def ask_blocking(self, job: Job, lease: Lease | None = None) -> Any:
         """Do the same for blocking code."""
@@ -70,16 +80,16 @@ class Core:
         try:
             future.exception()
         except BaseException:  # an interrupt: nobody will ask for the outcome
-            self._leave(job)
+            self.leave(job)
             raise
-        return _outcome(job)
+        return job.value if job.error is None else fail(job)
 
     def _put(self, job: Job, lease: Lease | None) -> bool:
         o = self.o
         if o.read_only:
             msg = f"database {o.name!r} {_READ_ONLY}"
             raise PoolClosed(msg)
-        job.queued_at = clock.now()
+        job.queued_at = self._now()
         patience = o.queue_timeout if lease is None else None
         left = None
         if inherited() is not None and not isinstance(job, End):
@@ -123,7 +133,7 @@ class Core:
             self.counters.note(refused=1)
             settle((job,))
 
-    def _leave(self, job: Job) -> None:
+    def leave(self, job: Job) -> None:
         """Whoever asked has gone: take the job back, or stop it."""
         line = self.writer.line
         if line.withdraw(job):
@@ -221,7 +231,7 @@ class Core:
         self.released = True
         self.reads.close()
         self.streams.close()
-        self.files.close()
+        self.files.close(writer_is_idle=lambda: self.writer.line.is_idle)
 
     def after_fork(self) -> None:
         """In a child: nothing of the parent's is used."""
@@ -250,12 +260,11 @@ class _Patience:
         TIMER.unwatch(self, self.due)
 
 
-def _outcome(job: Job) -> Any:
+def fail(job: Job) -> NoReturn:
+    """Raise what a job has raised."""
     error = job.error
-    if error is None:
-        return job.value
     job.error = None
-    if isinstance(error, Stopped):
+    if isinstance(error, Stopped) or error is None:
         error = PoolClosed(f"the write was given up before it began: {error}")
     try:
         raise error

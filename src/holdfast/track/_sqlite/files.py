@@ -8,6 +8,7 @@ parent's locks on the file.
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -188,18 +189,32 @@ class Files:
                 return
             self.close_one(runner)
 
-    def close(self) -> None:
-        """Close every connection, those in use too: what they run is stopped. The writer comes last."""
+    def close(self, *, writer_is_idle: Callable[[], bool]) -> None:
+        """Close every connection, those in use when they have been stopped. The writer comes last.
+
+        Args:
+            writer_is_idle: Whether no thread is at it. If one is, it calls :meth:`close_writer` at its end.
+        """
         with self._opening:
-            self._closed = True
-            self._idle.clear()
-            writer, self._writer = self._writer, None
-            for runner in [r for r in self._open if r is not writer]:
-                self.close_one(runner)
-            if writer is not None:
-                with suppress(sqlite3.Error):
-                    writer.connection.execute("PRAGMA optimize")
-                self.close_one(writer)
+            self._closed = True  # first, and looked second: the thread does it the other way round
+            writer = self._writer
+        self._idle.clear()
+        for runner in [r for r in list(self._open) if r is not writer]:
+            self.close_one(runner)
+        if writer_is_idle():
+            self.close_writer()
+        elif writer is not None:
+            writer.interrupt_now()
+
+    def close_writer(self) -> None:
+        """Close the one that writes, if the database is closed."""
+        if not self._closed:
+            return
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(sqlite3.Error):
+                writer.connection.execute("PRAGMA optimize")
+            self.close_one(writer)
 
     def after_fork(self) -> None:
         """In a child: forget the parent's connections, and open others when they are needed."""

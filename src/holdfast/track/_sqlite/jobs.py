@@ -208,6 +208,8 @@ class _Letter:
 def settle(jobs: Iterable[Job]) -> bool:
     """Tell whoever asked that these jobs have ended; False if a loop to be told is closed."""
     letters: dict[LoopState, _Letter] = {}
+    last: LoopState | None = None
+    group: list[Job] = []
     for job in jobs:
         job.state = ENDED
         if job.patience is not None:
@@ -217,10 +219,11 @@ def settle(jobs: Iterable[Job]) -> bool:
             future = job.future
             assert isinstance(future, CallFuture)  # noqa: S101 - what has no mailbox is blocking code's
             future.settle(job.value, job.error)
-        elif (letter := letters.get(mailbox)) is not None:
-            letter.jobs.append(job)
-        else:
-            letters[mailbox] = _Letter([job])
+            continue
+        if mailbox is not last:
+            last = mailbox
+            group = letters.setdefault(mailbox, _Letter([])).jobs
+        group.append(job)
     reached = True
     for mailbox, letter in letters.items():
         reached = mailbox.post(letter) and reached

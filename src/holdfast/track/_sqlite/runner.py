@@ -3,11 +3,12 @@
 Purpose: time limits and cancellation for statements. ``sqlite3_interrupt`` does nothing if the statement
 has not begun or has just ended, so one interrupt is a race. Here it is repeated until the call has ended.
 
-States of a call as its runner sees it: not here -> current -> not here; moved under the runner's lock.
+States of a call as its runner sees it: not here -> current -> not here.
 
 Guarantees: an interrupt reaches only the call it is meant for, because it is sent under the lock while
-that call is current, and SQLite forgets an interrupt when a new statement begins. A call that was told to
-stop before it became current never runs.
+that call is current, and a call that was told to stop passes through the lock when it ends; SQLite itself
+forgets an interrupt when a new statement begins. A call that was told to stop before it became current
+never runs.
 """
 
 import sqlite3
@@ -79,8 +80,7 @@ class Runner:
             Stopped: It was told to stop before it ran.
         """
         call.runner = self
-        # Current first, looked second: who stops it sets the flag first and looks second. Only the end
-        # needs the lock, because an interrupt must not be sent when it is over.
+        # Current first, looked second: who stops it sets the flag first and looks second.
         self._current = call
         if call.stopped is not None:
             self._left(call)
@@ -93,17 +93,19 @@ class Runner:
                 raise
             raise _stopped(self.name, call) from None
         finally:
-            self._left(call)
+            self._current = None
+            if call.stopped is not None or self.closed:
+                self._left(call)
             if watch is not None:
                 watch.end()
 
     def _left(self, call: Run) -> None:
-        with self._lock:
-            self._current = None
-            closed = self.closed
+        """A call that was told to stop is over: an interrupt that is being sent has to be waited for."""
+        self._current = None
         call.runner = None
-        if closed:
-            self._close()
+        with self._lock:
+            if self.closed:
+                self._close()
 
     def _watch(self, call: Run, limit: float) -> "_Overdue":
         watch = _Overdue(call)
@@ -135,12 +137,18 @@ class Runner:
         A connection that is closed while another thread is inside of SQLite takes the process with it;
         so what runs is interrupted here, and whoever ran it closes the connection.
         """
+        self.closed = True  # first, and looked second: whoever runs a call does it the other way round
         with self._lock:
-            self.closed = True
             running = self._current
-        if running is None:
-            self._close()
-        else:
+            if running is None:
+                self._close()
+        if running is not None:
+            running.stop("closed")
+
+    def interrupt_now(self) -> None:
+        """Stop what runs here, whatever it is."""
+        running = self._current
+        if running is not None:
             running.stop("closed")
 
     def _close(self) -> None:

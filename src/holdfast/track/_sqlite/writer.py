@@ -93,6 +93,7 @@ class Writer(Patience):
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to who asked
                 self._end(job, None, error)
             self._job = None
+        self._files.close_writer()
 
     # ------------------------------------------------------------ jobs
 
