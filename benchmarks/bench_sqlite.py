@@ -177,4 +177,4 @@ ALONE.add("a connection each", by_connection_each, at_once=200, write=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main(CLAIM))
+    raise SystemExit(main(["sqlite", *sys.argv[1:]]))
