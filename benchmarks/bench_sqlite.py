@@ -36,9 +36,7 @@ Call = Callable[[int], Awaitable[Any]]
 def _make(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(
-        "CREATE TABLE message (id INTEGER PRIMARY KEY, session INTEGER, text TEXT)"
-    )
+    connection.execute("CREATE TABLE message (id INTEGER PRIMARY KEY, session INTEGER, text TEXT)")
     connection.execute("CREATE INDEX by_session ON message (session)")
     connection.executemany(WRITE, ((n % 100, TEXT) for n in range(ROWS)))
     connection.commit()

@@ -211,9 +211,7 @@ class Http:
         """Close this loop's shared clients now; the next call makes new ones."""
         await clients_here().aclose()
 
-    def _get(
-        self, library: str, purpose: str, own: tuple[Any, ...], more: dict[str, Any]
-    ) -> Any:
+    def _get(self, library: str, purpose: str, own: tuple[Any, ...], more: dict[str, Any]) -> Any:
         limit, max_queue, queue_timeout, keepalive, idle_timeout = own
         clients = clients_here()
         usual = _LIMITS.get(library, _LIMITS["aiohttp"])

@@ -30,7 +30,16 @@ from holdfast.track._sqlite.sql_text import check_statement
 from holdfast.track._sqlite.streams import Rows
 from holdfast.track._sqlite.transaction import BlockingTransaction, Transaction
 
-__all__ = ("BlockingSQLite", "BlockingTransaction", "Rows", "SQLite", "SQLiteStats", "Transaction", "Written", "sqlite")
+__all__ = (
+    "BlockingSQLite",
+    "BlockingTransaction",
+    "Rows",
+    "SQLite",
+    "SQLiteStats",
+    "Transaction",
+    "Written",
+    "sqlite",
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -281,7 +290,9 @@ class SQLite:
             core.release()
         return core.writer.pool.close(1.0) and core.reads.pool.close(1.0) and ended
 
-    def _begin_end(self, timeout: float | None, *, refuse_waiting: bool) -> tuple[Core, float | None]:
+    def _begin_end(
+        self, timeout: float | None, *, refuse_waiting: bool
+    ) -> tuple[Core, float | None]:
         check.seconds("timeout", timeout, zero=True)
         self._ended = True
         self.__finalize.detach()

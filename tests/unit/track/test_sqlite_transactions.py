@@ -119,7 +119,9 @@ async def test_one_that_takes_too_long_is_rolled_back_and_told(path, caplog):
 
 async def test_one_that_is_cut_while_a_statement_runs_stops_it(path):
     """The statement is interrupted, and told what happened to its transaction."""
-    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+    endless = (
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
+    )
     async with holdfast.sqlite(path, schema=SCHEMA, transaction_timeout=0.05) as db:
         with pytest.raises(holdfast.CallTimeout, match="transaction"):
             async with db.transaction() as tx:

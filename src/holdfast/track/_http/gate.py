@@ -68,7 +68,17 @@ class Ticket:
         abandon: Closes the response, for a reader that does not come back.
     """
 
-    __slots__ = ("_back", "_gate", "abandon", "progress", "seen", "since", "site", "still_since", "what")
+    __slots__ = (
+        "_back",
+        "_gate",
+        "abandon",
+        "progress",
+        "seen",
+        "since",
+        "site",
+        "still_since",
+        "what",
+    )
 
     def __init__(self, gate: "Gate", what: str, site: Site) -> None:
         self._gate = gate
@@ -230,5 +240,3 @@ class Gate:
             place, _ = self._line.popitem(last=False)
             if not place.done():
                 place.set_exception(PoolClosed(msg))
-
-

@@ -189,7 +189,12 @@ def fitting_gate(plan: Plan) -> tuple[Gate, Callable[[Any], Record]]:
 
     def record(client: Any) -> Record:
         return REGISTRY.add(
-            client, site=site, owner=owner, kind=f"{plan.library} client", name=plan.purpose, draw=draw
+            client,
+            site=site,
+            owner=owner,
+            kind=f"{plan.library} client",
+            name=plan.purpose,
+            draw=draw,
         )
 
     return gate, record

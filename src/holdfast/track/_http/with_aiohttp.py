@@ -85,9 +85,7 @@ def make_session(plan: Plan) -> Shared:
     connector = Connector(
         gate, sweeper.start, patience=plan.queue_timeout, keepalive_timeout=plan.keepalive
     )
-    session = aiohttp.ClientSession(
-        connector=connector, response_class=Response, **dict(plan.more)
-    )
+    session = aiohttp.ClientSession(connector=connector, response_class=Response, **dict(plan.more))
 
     async def close() -> None:
         await session.close()

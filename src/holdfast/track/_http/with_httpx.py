@@ -243,5 +243,3 @@ def make_client(base: type[Any], module: ModuleType, plan: Plan) -> Shared:
     )
     shared.record = record(client)
     return shared
-
-

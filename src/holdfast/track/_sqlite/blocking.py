@@ -66,7 +66,9 @@ class BlockingSQLite:
         self, fn: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Call ``fn(connection, *args)`` on a reader, over one snapshot; see :meth:`SQLite.read`."""
-        return self._core.reads.run_blocking(read_call, "", (fn, args, kwargs), self._core.o.timeout)  # type: ignore[return-value] # fn's
+        return self._core.reads.run_blocking(
+            read_call, "", (fn, args, kwargs), self._core.o.timeout
+        )  # type: ignore[return-value] # fn's
 
     def execute(self, sql: str, params: Params = ()) -> Written:
         """Execute a statement that changes something, durably; see :meth:`SQLite.execute`."""

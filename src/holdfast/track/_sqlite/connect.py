@@ -12,7 +12,16 @@ from holdfast._core import check
 from holdfast.track._sqlite.options import Options
 from holdfast.track._sqlite.sql_text import statements
 
-__all__ = ("INLINE_BYTES", "Connection", "INLINE_STEPS", "Role", "is_busy", "is_interrupt", "make_schema", "open_connection")
+__all__ = (
+    "INLINE_BYTES",
+    "Connection",
+    "INLINE_STEPS",
+    "Role",
+    "is_busy",
+    "is_interrupt",
+    "make_schema",
+    "open_connection",
+)
 
 Role = Literal["writer", "reader", "inline"]
 

@@ -118,8 +118,16 @@ class Core:
 
     def _late(self, seconds: float, *, by_deadline: bool) -> QueueTimeout:
         lease = self.writer.line.lease
-        holder = "" if lease is None else f", while the transaction begun at {lease.where} held the writer"
-        whose = "the deadline that it inherited came" if by_deadline else f"it waited {seconds:g} s in line"
+        holder = (
+            ""
+            if lease is None
+            else f", while the transaction begun at {lease.where} held the writer"
+        )
+        whose = (
+            "the deadline that it inherited came"
+            if by_deadline
+            else f"it waited {seconds:g} s in line"
+        )
         msg = (
             f"database {self.o.name!r}: {whose}{holder}; nothing was written "
             f"({len(self.writer.line)} writes wait)"
@@ -321,5 +329,3 @@ def read_call(
     finally:
         if db.in_transaction:
             db.execute("ROLLBACK")
-
-

@@ -107,7 +107,9 @@ class Statement(Job):
         cursor: sqlite3.Cursor = db.common  # type: ignore[attr-defined] # a Connection of connect.py
         cursor.execute(self.sql, self.params)
         rows = [] if cursor.description is None else cursor.fetchall()
-        return _written(Written, (cursor.rowcount, cursor.lastrowid if self.inserts else None, rows))
+        return _written(
+            Written, (cursor.rowcount, cursor.lastrowid if self.inserts else None, rows)
+        )
 
 
 _written: Final = tuple.__new__  # a named tuple's own __new__ takes twice as long

@@ -27,7 +27,17 @@ __all__ = ("Line",)
 class Line:
     """The jobs of one writer. Every method may be called from any thread."""
 
-    __slots__ = ("_draining", "_waiting", "closed", "drainer", "lease", "lock", "max_queue", "name", "peak")
+    __slots__ = (
+        "_draining",
+        "_waiting",
+        "closed",
+        "drainer",
+        "lease",
+        "lock",
+        "max_queue",
+        "name",
+        "peak",
+    )
 
     def __init__(self, name: str, max_queue: int | None) -> None:
         self.name = name
@@ -84,13 +94,18 @@ class Line:
                 f"database {self.name!r}: {ring} is inside of the transaction begun at {lease.where}, and a "
                 "write beside it would wait for that transaction's end; use tx.execute(...) of the transaction"
             )
-            raise WouldDeadlock(msg, cycle=(f"the write waits for {lease.where}", f"{lease.where} waits for the write"))
+            raise WouldDeadlock(
+                msg,
+                cycle=(f"the write waits for {lease.where}", f"{lease.where} waits for the write"),
+            )
         if self.drainer == get_ident():
             msg = (
                 f"database {self.name!r}: a function that runs as a write would wait for a write behind it; "
                 "use the connection that it was given"
             )
-            raise WouldDeadlock(msg, cycle=("the write waits for its turn", "its turn comes after this very call"))
+            raise WouldDeadlock(
+                msg, cycle=("the write waits for its turn", "its turn comes after this very call")
+            )
 
     def put_last(self, job: Job) -> bool:
         """Put a job behind all others, of a database that is closed already."""

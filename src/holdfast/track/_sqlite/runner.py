@@ -137,7 +137,9 @@ class Runner:
         A connection that is closed while another thread is inside of SQLite takes the process with it;
         so what runs is interrupted here, and whoever ran it closes the connection.
         """
-        self.closed = True  # first, and looked second: whoever runs a call does it the other way round
+        self.closed = (
+            True  # first, and looked second: whoever runs a call does it the other way round
+        )
         with self._lock:
             running = self._current
             if running is None:

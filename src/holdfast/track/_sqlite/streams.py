@@ -42,7 +42,9 @@ class Streams:
         self.o = o
         self.files = files
         self.reads = reads
-        self._lock = threading.RLock()  # a stream may be collected, and so end, in the middle of this
+        self._lock = (
+            threading.RLock()
+        )  # a stream may be collected, and so end, in the middle of this
         self._open: dict[int, tuple[Site, float]] = {}
         self._living: weakref.WeakSet[Rows] = weakref.WeakSet()
         self.closed = False
@@ -63,7 +65,8 @@ class Streams:
                 raise PoolClosed(msg)
             if len(self._open) >= self.o.max_readers:
                 held = "; ".join(
-                    f"{site}, {clock.now() - since:.1f} s ago" for site, since in self._open.values()
+                    f"{site}, {clock.now() - since:.1f} s ago"
+                    for site, since in self._open.values()
                 )
                 msg = (
                     f"database {self.o.name!r}: {len(self._open)} streams are open, and max_readers is "

@@ -244,7 +244,9 @@ class Writer(Patience):
         try:
             watch.due = TIMER.watch(watch, self._o.transaction_timeout)
         except RuntimeError:
-            log.warning("database %r: no thread to watch the transaction of %s", self._o.name, lease.where)
+            log.warning(
+                "database %r: no thread to watch the transaction of %s", self._o.name, lease.where
+            )
         if not settle((job,)):  # its loop is closed: nobody will end it
             self.abandon(lease)
 
