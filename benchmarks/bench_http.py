@@ -26,13 +26,19 @@ CLAIM = Claim(
 _SERVER = """
 import asyncio
 
-ANSWER = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: 200\\r\\n\\r\\n" + b" " * 198 + b"{}"
+HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: 200\\r\\n\\r\\n"
+ANSWER = HEAD + b" " * 198 + b"{}"
+
+def length_of(head):
+    for line in head.lower().split(b"\\r\\n"):
+        if line.startswith(b"content-length"):
+            return int(line.split(b":")[1])
+    return 0
 
 async def serve(reader, writer):
     try:
         while head := await reader.readuntil(b"\\r\\n\\r\\n"):
-            length = next((int(l.split(b":")[1]) for l in head.lower().split(b"\\r\\n") if l.startswith(b"content-length")), 0)
-            await reader.readexactly(length)
+            await reader.readexactly(length_of(head))
             await asyncio.sleep(0.05)
             writer.write(ANSWER)
             await writer.drain()

@@ -70,7 +70,7 @@ asyncio.run(main())
 
 def run_and_kill(path, after, wait_s):
     """Run the program, kill it some time after its ``after``-th acknowledgement, return all of them."""
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - the program under test
         [sys.executable, "-c", PROGRAM, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     text = b""

@@ -11,7 +11,7 @@ where it is installed.
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from holdfast._core import check
 from holdfast.track._http.gate import HttpStats
@@ -89,7 +89,7 @@ class Http:
             ``benchmarks/bench_http.py``.
         """
         own = (limit, max_queue, queue_timeout, keepalive, idle_timeout)
-        return self._get("aiohttp", purpose, own, more)  # type: ignore[no-any-return] # a session
+        return cast("aiohttp.ClientSession", self._get("aiohttp", purpose, own, more))
 
     def httpx(
         self,
@@ -114,7 +114,7 @@ class Http:
             more: Arguments of ``httpx.AsyncClient``.
         """
         own = (limit, max_queue, queue_timeout, keepalive, idle_timeout)
-        return self._get("httpx", purpose, own, more)  # type: ignore[no-any-return] # an httpx client
+        return cast("httpx.AsyncClient", self._get("httpx", purpose, own, more))
 
     def httpx2(
         self,
@@ -139,7 +139,7 @@ class Http:
             more: Arguments of ``httpx2.AsyncClient``.
         """
         own = (limit, max_queue, queue_timeout, keepalive, idle_timeout)
-        return self._get("httpx2", purpose, own, more)  # type: ignore[no-any-return] # an httpx2 client
+        return cast("httpx2.AsyncClient", self._get("httpx2", purpose, own, more))
 
     def anthropic(self, purpose: str = "anthropic", **options: Any) -> "anthropic.AsyncAnthropic":
         """Return an ``anthropic.AsyncAnthropic`` over this loop's shared client for a purpose.
@@ -148,7 +148,8 @@ class Http:
             purpose: What it is for.
             options: Those of :class:`Http`, and arguments of ``AsyncAnthropic``.
         """
-        return self.client_for(_import("anthropic").AsyncAnthropic, purpose, **options)  # type: ignore[no-any-return] # that class
+        made = self.client_for(_import("anthropic").AsyncAnthropic, purpose, **options)
+        return cast("anthropic.AsyncAnthropic", made)
 
     def openai(self, purpose: str = "openai", **options: Any) -> "openai.AsyncOpenAI":
         """Return an ``openai.AsyncOpenAI`` over this loop's shared client for a purpose.
@@ -157,7 +158,8 @@ class Http:
             purpose: What it is for.
             options: Those of :class:`Http`, and arguments of ``AsyncOpenAI``.
         """
-        return self.client_for(_import("openai").AsyncOpenAI, purpose, **options)  # type: ignore[no-any-return] # that class
+        made = self.client_for(_import("openai").AsyncOpenAI, purpose, **options)
+        return cast("openai.AsyncOpenAI", made)
 
     def client_for(self, client: type[Any], purpose: str | None = None, **options: Any) -> Any:
         """Return a client of an SDK over this loop's shared client for a purpose.
@@ -247,8 +249,8 @@ def _sdk_client(package: ModuleType) -> type[Any]:
     try:
         import_module("aiohttp")
     except ImportError:
-        return package.DefaultAsyncHttpxClient  # type: ignore[no-any-return] # a class
-    return package.DefaultAioHttpClient  # type: ignore[no-any-return] # likewise
+        return cast("type[Any]", package.DefaultAsyncHttpxClient)
+    return cast("type[Any]", package.DefaultAioHttpClient)
 
 
 def _import(name: str) -> ModuleType:

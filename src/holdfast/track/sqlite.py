@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
 
 from holdfast._core import check, clock
 from holdfast.track._site import caller
@@ -109,7 +109,7 @@ class SQLite:
         if sql in reads.short:
             found = reads.in_place(read_all_here, sql, params)
             if found is not MISS:
-                return found  # type: ignore[no-any-return] # the rows
+                return cast("list[Any]", found)
         return await reads.run(read_all, sql, (params,), self._core.o.timeout)
 
     async def fetch_one(self, sql: str, params: Params = ()) -> Any:
@@ -144,7 +144,8 @@ class SQLite:
             Exception: Whatever ``fn`` raised.
         """
         work: Any = read_call
-        return await self._core.reads.run(work, "", (fn, args, kwargs), self._core.o.timeout)  # type: ignore[no-any-return] # fn's
+        more = (fn, args, kwargs)
+        return cast("R", await self._core.reads.run(work, "", more, self._core.o.timeout))
 
     def rows(self, sql: str, params: Params = (), *, batch: int = 256) -> Rows:
         """Return the rows of a statement one after the other, ``batch`` of them in memory at most.
@@ -199,7 +200,7 @@ class SQLite:
         except asyncio.CancelledError:
             core.leave(job)
             raise
-        return job.value if job.error is None else fail(job)  # type: ignore[no-any-return] # a Statement's
+        return cast("Written", job.value) if job.error is None else fail(job)
 
     async def execute_many(self, sql: str, rows: Iterable[Params]) -> Written:
         """Execute a statement for each of ``rows``: all of them, or none; see :meth:`execute`.
@@ -207,7 +208,7 @@ class SQLite:
         ``rows`` is read to its end before it is put in line.
         """
         check_statement(sql)
-        return await self._core.ask(Many(sql, rows, self._core.o.timeout))  # type: ignore[no-any-return] # a Many's
+        return cast("Written", await self._core.ask(Many(sql, rows, self._core.o.timeout)))
 
     async def write(
         self,
@@ -226,7 +227,7 @@ class SQLite:
             Exception: Whatever ``fn`` raised.
         """
         job = Call(fn, args, kwargs, copy_context(), self._core.o.timeout)
-        return await self._core.ask(job)  # type: ignore[no-any-return] # fn's
+        return cast("R", await self._core.ask(job))
 
     async def execute_script(self, script: str) -> None:
         """Execute the statements of a script, all of them or none; see :meth:`write`."""

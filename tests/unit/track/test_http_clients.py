@@ -270,7 +270,7 @@ async def test_a_block_over_a_shared_client_closes_nothing(library, server):
 
 
 async def test_a_session_that_somebody_closed_is_replaced(server):
-    """aiohttp's sessions can't be kept from being closed."""
+    """Aiohttp's sessions can't be kept from being closed."""
     first = client("aiohttp")
     await first.close()
 

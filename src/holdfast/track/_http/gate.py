@@ -12,14 +12,16 @@ own thread; a ticket that the collector finds elsewhere is brought there.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from holdfast._core import clock
 from holdfast.errors import PoolClosed, QueueFull, QueueTimeout
 from holdfast.pools.deadline import remaining
 from holdfast.track._site import Site, caller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("Gate", "HttpStats", "Ticket")
 

@@ -60,7 +60,8 @@ class Sweeper:
         """Look again soon, if nobody is about to."""
         if self._timer is None and self._task is None and not self._closed:
             # Weak, so that a client that was forgotten is not kept by its timer.
-            self._timer = self._loop.call_later(self._pause, _look, weakref.ref(self))
+            me: weakref.ref[Sweeper] = weakref.ref(self)
+            self._timer = self._loop.call_later(self._pause, _look, me)
 
     def look(self) -> None:
         """The time has come."""

@@ -27,7 +27,8 @@ class Connector(aiohttp.TCPConnector):
     def __init__(
         self, gate: Gate, started: Callable[[], None], *, patience: float | None, **more: Any
     ) -> None:
-        super().__init__(limit=gate.limit, **more)
+        above: Any = super()
+        above.__init__(limit=gate.limit, **more)
         self._gate = gate
         self._started = started
         self._patience = patience
@@ -71,7 +72,8 @@ def _progress(response: "weakref.ref[Response]") -> object | None:
     content: Any = None if alive is None else alive.content
     if content is None or getattr(content, "_waiter", None) is not None:
         return None
-    return content.total_bytes - getattr(content, "_size", 0)
+    unread: int = getattr(content, "_size", 0)
+    return int(content.total_bytes) - unread
 
 
 def make_session(plan: Plan) -> Shared:

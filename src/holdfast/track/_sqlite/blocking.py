@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from holdfast.track._sqlite.core import (
     Core,
@@ -41,7 +41,7 @@ class BlockingSQLite:
         if sql in reads.short:
             found = reads.in_place(read_all_here, sql, params)
             if found is not MISS:
-                return found  # type: ignore[no-any-return] # the rows
+                return cast("list[Any]", found)
         return reads.run_blocking(read_all, sql, (params,), self._core.o.timeout)
 
     def fetch_one(self, sql: str, params: Params = ()) -> Any:
@@ -66,26 +66,26 @@ class BlockingSQLite:
         self, fn: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Call ``fn(connection, *args)`` on a reader, over one snapshot; see :meth:`SQLite.read`."""
-        return self._core.reads.run_blocking(
-            read_call, "", (fn, args, kwargs), self._core.o.timeout
-        )  # type: ignore[return-value] # fn's
+        work: Any = read_call
+        more = (fn, args, kwargs)
+        return cast("R", self._core.reads.run_blocking(work, "", more, self._core.o.timeout))
 
     def execute(self, sql: str, params: Params = ()) -> Written:
         """Execute a statement that changes something, durably; see :meth:`SQLite.execute`."""
         job = Statement(sql, params, self._core.o.timeout, check_statement(sql))
-        return self._core.ask_blocking(job)  # type: ignore[no-any-return] # a Statement's
+        return cast("Written", self._core.ask_blocking(job))
 
     def execute_many(self, sql: str, rows: Iterable[Params]) -> Written:
         """Execute a statement for each of ``rows``: all of them, or none."""
         check_statement(sql)
-        return self._core.ask_blocking(Many(sql, rows, self._core.o.timeout))  # type: ignore[no-any-return] # a Many's
+        return cast("Written", self._core.ask_blocking(Many(sql, rows, self._core.o.timeout)))
 
     def write(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Call ``fn(connection, *args)`` in a transaction of its own; see :meth:`SQLite.write`."""
         job = Call(fn, args, kwargs, copy_context(), self._core.o.timeout)
-        return self._core.ask_blocking(job)  # type: ignore[no-any-return] # fn's
+        return cast("R", self._core.ask_blocking(job))
 
     def execute_script(self, script: str) -> None:
         """Execute the statements of a script, all of them or none."""

@@ -14,8 +14,8 @@ from holdfast.track._sqlite.sql_text import statements
 
 __all__ = (
     "INLINE_BYTES",
-    "Connection",
     "INLINE_STEPS",
+    "Connection",
     "Role",
     "is_busy",
     "is_interrupt",

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from typing import Any, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from holdfast._core import clock
 from holdfast._core.future import CallFuture
@@ -14,14 +14,17 @@ from holdfast.pools._timer import TIMER
 from holdfast.pools.deadline import inherited, remaining
 from holdfast.track._sqlite.counters import Counters, SQLiteStats
 from holdfast.track._sqlite.files import Files
-from holdfast.track._sqlite.jobs import RUNNING, Begin, End, Job, Last, settle
-from holdfast.track._sqlite.lease import Lease
+from holdfast.track._sqlite.jobs import RUNNING, Job, Last, settle
+from holdfast.track._sqlite.lease import Begin, End, Lease
 from holdfast.track._sqlite.options import Options
 from holdfast.track._sqlite.reads import Reads
 from holdfast.track._sqlite.runner import Stopped
 from holdfast.track._sqlite.sql_text import check_statement, statements
 from holdfast.track._sqlite.streams import Streams
 from holdfast.track._sqlite.writer import Writer
+
+if TYPE_CHECKING:
+    from holdfast.track._sqlite.connect import Connection
 
 __all__ = ("Core",)
 
@@ -253,7 +256,7 @@ class Core:
 class _Patience:
     """The time that a job may wait in line."""
 
-    __slots__ = ("_core", "_by_deadline", "_job", "_seconds", "due")
+    __slots__ = ("_by_deadline", "_core", "_job", "_seconds", "due")
 
     def __init__(self, core: Core, job: Job, seconds: float, *, by_deadline: bool) -> None:
         self._core, self._job, self._seconds, self._by_deadline = core, job, seconds, by_deadline
@@ -280,9 +283,9 @@ def fail(job: Job) -> NoReturn:
         del error  # break the cycle with the traceback
 
 
-def read_all_here(db: sqlite3.Connection, sql: str, params: Any) -> list[Any]:
+def read_all_here(db: "Connection", sql: str, params: Any) -> list[Any]:
     """All rows, over a cursor that is used again."""
-    cursor: sqlite3.Cursor = db.common  # type: ignore[attr-defined] # a Connection of connect.py
+    cursor = db.common
     cursor.execute(sql, params)
     return cursor.fetchall()
 
@@ -305,7 +308,8 @@ def read_value(db: sqlite3.Connection, sql: str, params: Any) -> Any:
     row = read_one(db, sql, params)
     if row is None:
         return None
-    return next(iter(row.values())) if isinstance(row, dict) else row[0]  # pyright: ignore
+    values: Any = row.values() if isinstance(row, dict) else row  # pyright: ignore[reportUnknownVariableType] - a factory's
+    return next(iter(values))
 
 
 def run_script(db: sqlite3.Connection, script: str) -> None:

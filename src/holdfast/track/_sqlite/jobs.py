@@ -4,8 +4,6 @@ States: WAITING (in the writer's line) -> RUNNING (the writer has it) -> ENDED; 
 lock. A job that is ended is settled once: with what it has returned, or with an error.
 """
 
-import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -16,15 +14,15 @@ from holdfast.track._sqlite.runner import Run
 from holdfast.track._sqlite.sql_text import STANDS_ALONE
 
 if TYPE_CHECKING:
-    from holdfast.track._sqlite.lease import Lease
+    import asyncio
+
+    from holdfast.track._sqlite.connect import Connection
 
 __all__ = (
     "ENDED",
     "RUNNING",
     "WAITING",
-    "Begin",
     "Call",
-    "End",
     "Job",
     "Last",
     "Many",
@@ -80,7 +78,7 @@ class Job(Run):
     error: BaseException | None = None
     future: "asyncio.Future[None] | CallFuture[Any]"
 
-    def work(self, db: sqlite3.Connection) -> Any:
+    def work(self, db: "Connection") -> Any:
         """Do it."""
         raise NotImplementedError
 
@@ -100,11 +98,11 @@ class Statement(Job):
         elif verb in STANDS_ALONE:
             self.bare = True
 
-    def work(self, db: sqlite3.Connection) -> Written:
+    def work(self, db: "Connection") -> Written:
         """Execute it."""
         # One cursor for all: to make one takes a tenth of what a small insert does. It remembers the
         # rowid of somebody else's insert, which is none of ours.
-        cursor: sqlite3.Cursor = db.common  # type: ignore[attr-defined] # a Connection of connect.py
+        cursor = db.common
         cursor.execute(self.sql, self.params)
         rows = [] if cursor.description is None else cursor.fetchall()
         return _written(
@@ -112,7 +110,9 @@ class Statement(Job):
         )
 
 
-_written: Final = tuple.__new__  # a named tuple's own __new__ takes twice as long
+# A named tuple's own __new__ takes twice as long.
+_tuple: Any = tuple
+_written: "Callable[[type[Written], tuple[Any, ...]], Written]" = _tuple.__new__
 
 
 class Many(Job):
@@ -123,7 +123,7 @@ class Many(Job):
         self.sql = sql
         self.rows = list(rows)  # on the caller's side: the group may have to be run again
 
-    def work(self, db: sqlite3.Connection) -> Written:
+    def work(self, db: "Connection") -> Written:
         """Execute it for each row."""
         db.execute("SAVEPOINT holdfast_many")
         try:
@@ -157,7 +157,7 @@ class Call(Job):
         self.kwargs = kwargs
         self.context = context
 
-    def work(self, db: sqlite3.Connection) -> Any:
+    def work(self, db: "Connection") -> Any:
         """Call it."""
         return self.context.run(self.fn, db, *self.args, **self.kwargs)
 
@@ -166,27 +166,6 @@ class Last(Job):
     """Nothing: it has its turn when all that came before it is over."""
 
     shared = False
-
-
-class Begin(Job):
-    """A transaction that its owner steers statement by statement wants to begin."""
-
-    shared = False
-
-    def __init__(self, lease: "Lease") -> None:
-        super().__init__(None)
-        self.lease = lease
-
-
-class End(Job):
-    """It ends."""
-
-    shared = False
-
-    def __init__(self, lease: "Lease", *, commit: bool) -> None:
-        super().__init__(None)
-        self.lease = lease
-        self.commit = commit
 
 
 # ---------------------------------------------------------------- the way back

@@ -13,7 +13,7 @@ from typing import Any
 from holdfast.track._site import Site
 from holdfast.track._sqlite.jobs import Job
 
-__all__ = ("Lease", "whoever_asks")
+__all__ = ("Begin", "End", "Lease", "whoever_asks")
 
 
 def whoever_asks() -> object:
@@ -46,3 +46,24 @@ class Lease:
         self.jobs: deque[Job] = deque()
         self.ending = False
         self.failure: BaseException | None = None
+
+
+class Begin(Job):
+    """A transaction that its owner steers statement by statement wants to begin."""
+
+    shared = False
+
+    def __init__(self, lease: Lease) -> None:
+        super().__init__(None)
+        self.lease = lease
+
+
+class End(Job):
+    """It ends."""
+
+    shared = False
+
+    def __init__(self, lease: Lease, *, commit: bool) -> None:
+        super().__init__(None)
+        self.lease = lease
+        self.commit = commit

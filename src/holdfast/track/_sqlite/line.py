@@ -18,8 +18,8 @@ from collections import OrderedDict
 from threading import get_ident
 
 from holdfast.errors import PoolClosed, QueueFull, WouldDeadlock
-from holdfast.track._sqlite.jobs import ENDED, RUNNING, WAITING, End, Job
-from holdfast.track._sqlite.lease import Lease, whoever_asks
+from holdfast.track._sqlite.jobs import ENDED, RUNNING, WAITING, Job
+from holdfast.track._sqlite.lease import End, Lease, whoever_asks
 
 __all__ = ("Line",)
 

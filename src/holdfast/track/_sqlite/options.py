@@ -126,7 +126,7 @@ def _pragmas(pragmas: Mapping[str, str | int]) -> tuple[tuple[str, str | int], .
                 "and a pragma's name is small letters and underscores"
             )
             raise ValueError(msg)
-        if isinstance(value, bool) or not isinstance(value, int | str):
+        if isinstance(value, bool) or not isinstance(value, int | str):  # pyright: ignore[reportUnnecessaryIsInstance] - users are not type checkers
             msg = f"pragma {name!r} must be a number or a word, not {value!r}"
             raise TypeError(msg)
         if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9_]+", value):

@@ -47,6 +47,10 @@ class Run:
         if limit is not None:
             self.limit = limit
 
+    def was_stopped(self) -> bool:
+        """Whether it was told to stop: asked again and again, because others say so."""
+        return self.stopped is not None
+
     def stop(self, why: str) -> None:
         """Stop it if it runs, and never let it run if it doesn't yet; from any thread."""
         if self.stopped is None:
@@ -56,7 +60,7 @@ class Run:
             runner.interrupt(self, _FIRST_AGAIN)
 
 
-class Stopped(Exception):  # noqa: N818 - no error: it never leaves this package
+class Stopped(Exception):
     """The call was told to stop before it ran."""
 
 
@@ -82,7 +86,7 @@ class Runner:
         call.runner = self
         # Current first, looked second: who stops it sets the flag first and looks second.
         self._current = call
-        if call.stopped is not None:
+        if call.was_stopped():
             self._left(call)
             raise Stopped(call.stopped)
         watch = None if call.limit is None else self._watch(call, call.limit)

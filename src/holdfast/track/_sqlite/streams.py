@@ -195,7 +195,7 @@ class Rows:
         finally:
             with self._lock:
                 self._pulling = False
-            if self._over:  # it was ended meanwhile, by somebody who left the rest to us
+            if self.is_over():  # it was ended meanwhile, by somebody who left the rest to us
                 self._release()
         self._rows.extend(rows)
         if len(rows) < self._batch:

@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from holdfast.track._site import caller
 from holdfast.track._sqlite.core import Core, read_all, read_one, read_value
-from holdfast.track._sqlite.jobs import Begin, Call, End, Job, Many, Params, Statement, Written
-from holdfast.track._sqlite.lease import Lease
+from holdfast.track._sqlite.jobs import Call, Job, Many, Params, Statement, Written
+from holdfast.track._sqlite.lease import Begin, End, Lease
 from holdfast.track._sqlite.sql_text import STANDS_ALONE, check_statement
 
 __all__ = ("BlockingSavepoint", "BlockingTransaction", "Savepoint", "Transaction")
@@ -73,17 +73,17 @@ class Transaction(_Steered):
 
     async def execute(self, sql: str, params: Params = ()) -> Written:
         """Execute a statement in this transaction; see :meth:`SQLite.execute`."""
-        return await self._core.ask(self._statement(sql, params), self._lease)  # type: ignore[no-any-return] # a Statement's
+        return cast("Written", await self._core.ask(self._statement(sql, params), self._lease))
 
     async def execute_many(self, sql: str, rows: Iterable[Params]) -> Written:
         """Execute a statement for each of ``rows``; see :meth:`SQLite.execute_many`."""
-        return await self._core.ask(self._many(sql, rows), self._lease)  # type: ignore[no-any-return] # a Many's
+        return cast("Written", await self._core.ask(self._many(sql, rows), self._lease))
 
     async def call(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Call ``fn(connection, *args)`` on the writer's thread, in this transaction."""
-        return await self._core.ask(self._call(fn, *args, **kwargs), self._lease)  # type: ignore[no-any-return] # fn's
+        return cast("R", await self._core.ask(self._call(fn, *args, **kwargs), self._lease))
 
     async def fetch_all(self, sql: str, params: Params = ()) -> list[Any]:
         """Return all rows, as this transaction sees them."""
@@ -159,17 +159,17 @@ class BlockingTransaction(_Steered):
 
     def execute(self, sql: str, params: Params = ()) -> Written:
         """Execute a statement in this transaction."""
-        return self._core.ask_blocking(self._statement(sql, params), self._lease)  # type: ignore[no-any-return] # a Statement's
+        return cast("Written", self._core.ask_blocking(self._statement(sql, params), self._lease))
 
     def execute_many(self, sql: str, rows: Iterable[Params]) -> Written:
         """Execute a statement for each of ``rows``."""
-        return self._core.ask_blocking(self._many(sql, rows), self._lease)  # type: ignore[no-any-return] # a Many's
+        return cast("Written", self._core.ask_blocking(self._many(sql, rows), self._lease))
 
     def call(
         self, fn: Callable[Concatenate[sqlite3.Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Call ``fn(connection, *args)`` on the writer's thread, in this transaction."""
-        return self._core.ask_blocking(self._call(fn, *args, **kwargs), self._lease)  # type: ignore[no-any-return] # fn's
+        return cast("R", self._core.ask_blocking(self._call(fn, *args, **kwargs), self._lease))
 
     def fetch_all(self, sql: str, params: Params = ()) -> list[Any]:
         """Return all rows, as this transaction sees them."""

@@ -24,8 +24,8 @@ from holdfast.pools._timer import TIMER
 from holdfast.pools.thread_pool import ThreadPool
 from holdfast.track._sqlite.counters import Counters
 from holdfast.track._sqlite.files import Files, Patience, begin
-from holdfast.track._sqlite.jobs import ENDED, Begin, End, Job, Last, settle
-from holdfast.track._sqlite.lease import Lease
+from holdfast.track._sqlite.jobs import ENDED, Job, Last, settle
+from holdfast.track._sqlite.lease import Begin, End, Lease
 from holdfast.track._sqlite.line import Line
 from holdfast.track._sqlite.options import Options
 from holdfast.track._sqlite.runner import Runner, Stopped
@@ -37,7 +37,7 @@ log = logging.getLogger("holdfast.track")
 _MOST: Final = 512
 _BATCH: Final = 32
 _LONGEST: Final = 0.020
-"""A group takes in no more when it has so many jobs, or has run for so long; it takes so many from the line at once."""
+"""A group takes in no more when it has so many jobs, or has run for so long; so many at once."""
 
 
 class Writer(Patience):
@@ -63,7 +63,7 @@ class Writer(Patience):
             return
         try:
             # A context of its own: the thread works for everybody, and inherits nobody's deadline.
-            Context().run(self.pool.submit, self._drain)
+            _ = Context().run(self.pool.submit, self._drain)
         except Rejected:
             self.line.unhired()
             raise
