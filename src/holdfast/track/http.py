@@ -10,6 +10,7 @@ where it is installed.
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -216,7 +217,7 @@ class Http:
     def _get(self, library: str, purpose: str, own: tuple[Any, ...], more: dict[str, Any]) -> Any:
         limit, max_queue, queue_timeout, keepalive, idle_timeout = own
         clients = clients_here()
-        usual = _LIMITS.get(library, _LIMITS["aiohttp"])
+        usual = _LIMITS[library if library in _LIMITS else _under_sdks()]
         plan = Plan(
             library=library,
             purpose=purpose,
@@ -244,11 +245,14 @@ def _make(plan: Plan) -> Shared:
     return make_client(_sdk_client(module), _import("httpx2"), plan)
 
 
+def _under_sdks() -> str:
+    """What the SDKs' clients are made over."""
+    return "httpx2" if find_spec("aiohttp") is None else "aiohttp"
+
+
 def _sdk_client(package: ModuleType) -> type[Any]:
     """The HTTP client of an SDK: over aiohttp, if that is installed."""
-    try:
-        import_module("aiohttp")
-    except ImportError:
+    if _under_sdks() == "httpx2":
         return cast("type[Any]", package.DefaultAsyncHttpxClient)
     return cast("type[Any]", package.DefaultAioHttpClient)
 
