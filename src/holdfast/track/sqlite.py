@@ -1,9 +1,8 @@
 """SQLite for many sessions: one writer that commits in groups, a few readers, and no connection each."""
 
-import os
 import sqlite3 as driver
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from holdfast.track._site import caller
 from holdfast.track._sqlite.blocking import BlockingSQLite
@@ -14,6 +13,9 @@ from holdfast.track._sqlite.options import RowFactory, Synchronous, options
 from holdfast.track._sqlite.streams import Rows
 from holdfast.track._sqlite.transaction import BlockingTransaction, Transaction
 from holdfast.track._sqlite.view import SQLite
+
+if TYPE_CHECKING:
+    import os
 
 __all__ = (
     "BlockingSQLite",

@@ -199,7 +199,10 @@ class Core:
         job = Last()
         job.mailbox = mailbox = loop_state(loop)
         job.future = loop.create_future()
-        if self.writer.line.put_last(job):
+        send = self.writer.line.put_last(job)
+        if send is None:
+            return True
+        if send:
             self.writer.hire_at_pass_end(mailbox)
         try:
             async with asyncio.timeout(timeout):
@@ -216,8 +219,11 @@ class Core:
         """Do the same in blocking code."""
         job = Last()
         job.future = future = CallFuture[Any]()
-        if self.writer.line.put_last(job):
-            self.writer.hire()
+        send = self.writer.line.put_last(job)
+        if send is None:
+            return True
+        if send:
+            self.writer.at_pass_end()
         try:
             future.exception(timeout)
         except TimeoutError:

@@ -107,9 +107,15 @@ class Line:
                 msg, cycle=("the write waits for its turn", "its turn comes after this very call")
             )
 
-    def put_last(self, job: Job) -> bool:
-        """Put a job behind all others, of a database that is closed already."""
+    def put_last(self, job: Job) -> bool | None:
+        """Put a job behind all others, of a database that is closed already.
+
+        Returns:
+            Whether a thread has to be sent; None if nothing is before it, so that it need not run.
+        """
         with self.lock:
+            if not self._waiting and self.lease is None and not self._draining:
+                return None
             self._waiting[job] = None
             return not self._draining and self.lease is None
 
