@@ -79,6 +79,7 @@ class Files:
         self._making = threading.Lock()
         self._writer: Runner | None = None
         self._prepared = False
+        self._has_schema = False  # also in a child after a fork
         self._open: dict[Runner, Record] = {}
         self._idle: list[Runner] = []
         self._closed = False
@@ -166,12 +167,13 @@ class Files:
     def _open_one(self, role: Role) -> Connection:
         o = self._o
         db = open_connection(o, role)
-        if role == "writer" and o.schema is not None:
+        if role == "writer" and o.schema is not None and not self._has_schema:
             try:
                 _apply_schema(db, o, o.schema)
             except BaseException:
                 db.close()
                 raise
+            self._has_schema = True
         return db
 
     def close_one(self, runner: Runner) -> None:
