@@ -39,7 +39,11 @@ class Supply(Protocol):
         ...
 
     def return_(self, draw: "Draw", /) -> None:
-        """Its descriptors are closed; from anywhere."""
+        """Its descriptors are closed."""
+        ...
+
+    def return_later(self, draw: "Draw", /) -> None:
+        """The same, from where no lock can be taken."""
         ...
 
 
@@ -49,14 +53,18 @@ class Draw:
     Attributes:
         owner: Who asked for it.
         count: How many it is now.
+        era: In which process it was granted: a child after a fork counts anew what is being opened.
     """
 
-    __slots__ = ("__weakref__", "_supply", "count", "is_open", "owner")
+    __slots__ = ("__weakref__", "_supply", "count", "era", "is_open", "owner")
 
-    def __init__(self, supply: "Supply", owner: str, count: int, *, is_open: bool) -> None:
+    def __init__(
+        self, supply: "Supply", owner: str, count: int, era: int, *, is_open: bool
+    ) -> None:
         self._supply = supply
         self.owner = owner
         self.count = count
+        self.era = era
         self.is_open = is_open
 
     def opened(self) -> None:
@@ -64,9 +72,14 @@ class Draw:
         self._supply.opened(self)
 
     def give_back(self) -> None:
-        """They are closed, or will not be opened; may be repeated, from anywhere."""
+        """They are closed, or will not be opened; may be repeated."""
         if self.count:
             self._supply.return_(self)
+
+    def give_back_later(self) -> None:
+        """Do the same from where no lock can be taken, as in a finalizer."""
+        if self.count:
+            self._supply.return_later(self)
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +97,7 @@ class Draw:
 
     def __del__(self) -> None:
         if self.count:
-            self._supply.return_(self)
+            self._supply.return_later(self)
 
 
 class Wanted:

@@ -92,8 +92,9 @@ class Place(Generic[T]):
         """Return what it was served, or raise why it was refused; for the one who waited."""
         if self.error is not None:
             raise self.error
-        assert self.thing is not None  # noqa: S101 - it was woken, and is not refused
-        return self.thing
+        thing, self.thing = self.thing, None  # what is dropped later must not be kept alive here
+        assert thing is not None  # noqa: S101 - it was woken, and is not refused
+        return thing
 
 
 class ThreadPlace(Place[T]):

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from holdfast.errors import Rejected
 from holdfast.limits import Retry
-from holdfast.track._later import Later
 from holdfast.track._place import GONE as LEFT, REFUSED, SERVED, WAITING, Place
 from holdfast.track._pool_lease import Lease
 from holdfast.track._pool_places import PoolPlaces
@@ -49,20 +48,17 @@ class PoolCore(PoolPlaces[T]):
     """Called when there is something to look at now and then."""
     watch_retry: Callable[[float], None]
     """Called with the pause after which the next attempt to open is due."""
+    watch_line: Callable[[], None]
+    """Called when somebody waits: what finalizers leave has to be looked for."""
 
     def start_clean(self) -> None:
         """As in a child after a fork: nothing is open here, and nobody waits."""
         super().start_clean()
-        self.later: Later[Callable[[], None]] = Later(self.lock, _do, self.pump)
         self.line: OrderedDict[Place[Lease[T]], None] = OrderedDict()
         self.ending: OrderedDict[Place[bool], None] = OrderedDict()
         self.failure: BaseException | None = None
         self.failures = 0
         self.retry_at = 0.0
-
-    def after_release(self) -> None:
-        """Do what could not be done while somebody had the lock."""
-        self.later.settle()
 
     # ------------------------------------------------------------ asking
 
@@ -92,6 +88,7 @@ class PoolCore(PoolPlaces[T]):
                 self.counters.queued += 1
             self.counters.peak_waiting = max(self.counters.peak_waiting, len(self.line))
             self._pump()
+        self.watch_line()
 
     def refuse_unasked(self, error: Rejected) -> Rejected:
         """Count a refusal that was decided outside."""
@@ -132,7 +129,7 @@ class PoolCore(PoolPlaces[T]):
             spoilt: Why it can't be lent again; empty if it can.
         """
         with self:
-            return self._end_loan(slot, spoilt)
+            return self.end_loan(slot, spoilt)
 
     def found_broken(self, slot: Slot[T]) -> None:
         """A check has failed: what was lent does not work."""
@@ -140,7 +137,7 @@ class PoolCore(PoolPlaces[T]):
             if slot.state == LENT:
                 self.counters.checks_failed += 1
                 self.counters.served -= 1
-                self._end_loan(slot, "broken")
+                self.end_loan(slot, "broken")
 
     def lost(self, slot: Slot[T]) -> None:
         """A lease was collected; from anywhere."""
@@ -263,7 +260,8 @@ class PoolCore(PoolPlaces[T]):
             counters.peak_lent = self.lent
         return Lease(self, slot, now - slot.idle_since)
 
-    def _end_loan(self, slot: Slot[T], spoilt: str) -> bool:
+    def end_loan(self, slot: Slot[T], spoilt: str) -> bool:
+        """See :meth:`give_back`; under the lock."""
         if slot.state != LENT or slot not in self.slots:
             return False  # given back before; or in a child after a fork, where it is the parent's
         self.lent -= 1
@@ -290,7 +288,7 @@ class PoolCore(PoolPlaces[T]):
     def _lose(self, slot: Slot[T]) -> None:
         if slot.state == LENT:
             self.todo.append((tell_lost, Loan.of(self, slot, self.clock.now())))
-            self._end_loan(slot, "lost")
+            self.end_loan(slot, "lost")
 
     def _take_out(self, place: Place[Any]) -> None:
         if place.state == WAITING:
@@ -387,7 +385,3 @@ class PoolCore(PoolPlaces[T]):
 
 
 _ABSENT: Final = object()
-
-
-def _do(work: Callable[[], None]) -> None:
-    work()

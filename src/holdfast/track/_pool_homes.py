@@ -39,6 +39,9 @@ T = TypeVar("T")
 _ROOM_WAIT = 5.0
 """Seconds for which one attempt to open waits for room in the descriptor budget."""
 
+_TRIES = 3
+"""How often a closing that was cancelled is begun again."""
+
 
 class _AnyHome(Generic[T]):
     """What both have in common."""
@@ -236,14 +239,22 @@ class LoopHome(_AnyHome[T]):
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
-            if slot.state == state:  # cancelled before its first step
-                self.lose(slot)
+            if slot.state == state:  # cancelled, perhaps before its first step
+                self._broken_off(slot)
 
         task.add_done_callback(ended)
 
-    def lose(self, slot: Slot[T]) -> None:
+    def _broken_off(self, slot: Slot[T]) -> None:
+        """A job was cancelled, as every task is when its loop shuts down; what is open is closed even so."""
+        if slot.state == CLOSING and slot.tries < _TRIES:
+            slot.tries += 1
+            self.begin(self._destroy, slot)
+        else:
+            self.lose(slot, asyncio.CancelledError())
+
+    def lose(self, slot: Slot[T], error: BaseException | None = None) -> None:
         """The loop is closed: nothing can be done with what belongs to it."""
-        error = RuntimeError("its event loop is closed")
+        error = error or RuntimeError("its event loop is closed")
         if slot.state == OPENING:
             self.core.open_failed(slot, error)
         elif slot.state == RESETTING:
@@ -295,17 +306,14 @@ class LoopHome(_AnyHome[T]):
             core.opened(slot, resource, core.clock.now() - began)
 
     async def _destroy(self, slot: Slot[T]) -> None:
-        error: BaseException | None = None
+        error: Exception | None = None
         try:
             async with asyncio.timeout(self.core.options.close_timeout):
                 await self._close(slot.resource)
-        except BaseException as raised:
+        except Exception as raised:  # noqa: BLE001 - it is logged and counted
             error = raised
             tell_failure(self.core.options.owner, "closing a resource", raised)
-            if not isinstance(raised, Exception):
-                raise
-        finally:
-            self.core.gone(slot, error)
+        self.core.gone(slot, error)
 
     async def _close(self, resource: T | None) -> None:
         destroy = self.functions.destroy

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from holdfast._core.clock import Clock
 from holdfast.errors import Rejected
+from holdfast.track._later import Later
 from holdfast.track._pool_options import PoolOptions
 from holdfast.track._pool_slot import CLOSING, IDLE, Slot
 from holdfast.track._pool_stats import PoolCounters
@@ -34,6 +35,7 @@ class PoolPlaces(Generic[T]):
         fill_home: Where ``min_size`` is to be kept; None while the pool has not been opened.
         closed: Whether the pool lets nobody in any more.
         todo: What is to be done when the lock was released.
+        later: What was left by finalizers, to be done under the lock.
     """
 
     def __init__(self, options: PoolOptions, clock: Clock) -> None:
@@ -52,21 +54,27 @@ class PoolPlaces(Generic[T]):
         self.fill_home: Home[T] | None = None
         self.idle_count = self.lent = self.opening = self.closing = 0
         self.todo: list[tuple[Callable[..., None], Any]] = []
-
-    def after_release(self) -> None:
-        """What else is to be done after the lock was released."""
+        self.later: Later[Callable[[], object]] = Later()
 
     def __enter__(self) -> None:
         self.lock.acquire()
+        if self.later:
+            self.catch_up()
 
     def __exit__(self, *exc: object) -> None:
         todo = self.todo
-        if todo:
-            self.todo = []
+        if not todo:
+            self.lock.release()
+            return  # from here on the list may fill again, with what others are to do
+        self.todo = []
         self.lock.release()
         for do, argument in todo:
             do(argument)
-        self.after_release()
+
+    def catch_up(self) -> None:
+        """Do what was left by those who could not take the lock."""
+        while (work := self.later.take()) is not None:
+            work()
 
     # ------------------------------------------------------------ under the lock
 

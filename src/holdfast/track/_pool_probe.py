@@ -67,7 +67,18 @@ class Probe(Generic[T]):
         if served:
             self._give_back()
 
-    leave_later = unheard = leave
+    unheard = leave
+
+    def leave_later(self, place: Place[Any]) -> None:
+        """The coroutine was thrown away."""
+        self._core.later.put(lambda: self._leave_under_lock(place))
+
+    def _leave_under_lock(self, place: Place[Any]) -> None:
+        with self._lock:
+            served = place.state == SERVED
+            place.state = GONE
+        if served:
+            self._core.end_loan(self._slot, "discarded")
 
     def expire(self, place: Place[Any]) -> None:
         """There is no timeout: the wait ends with the check."""

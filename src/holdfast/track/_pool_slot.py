@@ -104,6 +104,7 @@ class Slot(Generic[T]):
         stage: 0, SLOW once it was reported as slow, LEAKED once as leaked.
         record: Its record in the registry.
         reason: Why it is being closed.
+        tries: How often that was cancelled and begun again.
     """
 
     __slots__ = (
@@ -118,6 +119,7 @@ class Slot(Generic[T]):
         "site",
         "stage",
         "state",
+        "tries",
         "who",
     )
 
@@ -134,6 +136,7 @@ class Slot(Generic[T]):
         self.stage = 0
         self.record: Record | None = None
         self.reason = ""
+        self.tries = 0
 
 
 def holder_of(slot: Slot[Any], now: float) -> Holder:

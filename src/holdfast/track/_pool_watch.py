@@ -1,8 +1,9 @@
 """What comes due in a resource pool: idle times, lives, loans that last, the next attempt to open.
 
 How: a look at all slots, on the process's timer, each eighth of the shortest of these times (20 ms to
-30 s); so each is noticed late by at most an eighth. None while the pool has no slot. A pool that was
-forgotten is not kept alive by its looks.
+30 s); so each is noticed late by at most an eighth. None while the pool has no slot. While somebody
+waits, what finalizers have left is looked for after 50 ms to 1 s. A pool that was forgotten is not kept
+alive by its looks.
 """
 
 import contextlib
@@ -21,6 +22,8 @@ __all__ = ("PoolWatch",)
 _PARTS: Final = 8
 _SHORTEST: Final = 0.02
 _LONGEST: Final = 30.0
+_SOON: Final = 0.05
+_LATE: Final = 1.0
 
 
 class PoolWatch:
@@ -34,14 +37,15 @@ class PoolWatch:
         options = core.options
         times = (options.idle_timeout, options.max_lifetime, options.slow_after, options.leak_after)
         known = [seconds for seconds in times if seconds is not None]
-        self._period = min(max(min(known) / _PARTS, _SHORTEST), _LONGEST) if known else None
+        self._period = min(max(min(known, default=_LONGEST) / _PARTS, _SHORTEST), _LONGEST)
         self._retry = _Retry(self)
-        self._retrying = False
+        self._retry_due: float | None = None
+        self._line = _Line(self)
+        self._line_due: float | None = None
+        self._pause = _SOON
 
     def start(self) -> None:
         """There is something to look at."""
-        if self._period is None:
-            return
         with (
             self._lock,
             contextlib.suppress(RuntimeError),
@@ -54,20 +58,45 @@ class PoolWatch:
         with self._lock:
             self._ended = True
             due, self._due = self._due, None
+            retry_due, self._retry_due = self._retry_due, None
+            line_due, self._line_due = self._line_due, None
         if due is not None:
             TIMER.unwatch(self, due)
+        if retry_due is not None:
+            TIMER.unwatch(self._retry, retry_due)
+        if line_due is not None:
+            TIMER.unwatch(self._line, line_due)
+
+    def somebody_waits(self) -> None:
+        """Look at the pool soon: what is lent may come back without anybody's doing."""
+        with self._lock, contextlib.suppress(RuntimeError):
+            if self._line_due is None and not self._ended:
+                self._line_due = TIMER.watch(self._line, self._pause)
+
+    def look_at_line(self) -> None:
+        """On the timer's thread: do what finalizers have left, and come again while somebody waits."""
+        with self._lock:
+            self._line_due = None
+            self._pause = min(2 * self._pause, _LATE)
+        core = self._core()
+        if core is None:
+            return
+        core.pump()
+        if core.line:
+            self.somebody_waits()
+        else:
+            self._pause = _SOON
 
     def retry(self, seconds: float) -> None:
         """Let the pool try to open something again after a pause."""
         with self._lock, contextlib.suppress(RuntimeError):
-            if not self._retrying and not self._ended:
-                TIMER.watch(self._retry, seconds)
-                self._retrying = True
+            if self._retry_due is None and not self._ended:
+                self._retry_due = TIMER.watch(self._retry, seconds)
 
     def retry_now(self) -> None:
         """On the timer's thread: the pause is over."""
         with self._lock:
-            self._retrying = False
+            self._retry_due = None
         core = self._core()
         if core is not None:
             core.pump()
@@ -95,6 +124,19 @@ class _Retry:
     def expire(self) -> None:
         """On the timer's thread."""
         self._watch.retry_now()
+
+
+class _Line:
+    """Comes due while somebody waits."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(self, watch: PoolWatch) -> None:
+        self._watch = watch
+
+    def expire(self) -> None:
+        """On the timer's thread."""
+        self._watch.look_at_line()
 
 
 def look(core: PoolCore[Any]) -> None:

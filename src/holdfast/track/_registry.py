@@ -65,7 +65,11 @@ class Drawn(Protocol):
         ...
 
     def give_back(self) -> None:
-        """Return it; from anywhere, the collector included."""
+        """Return it."""
+        ...
+
+    def give_back_later(self) -> None:
+        """Return it from where no lock can be taken."""
         ...
 
 
@@ -152,20 +156,28 @@ class Record:
             return True
         return self.probe() if self.probe is not None else is_closed(thing)
 
-    def drop(self) -> bool:
-        """The thing is closed, or somebody else's from now on; False if the record was gone already."""
+    def drop(self, *, in_finalizer: bool = False) -> bool:
+        """The thing is closed, or somebody else's from now on; False if the record was gone already.
+
+        Args:
+            in_finalizer: Whether no lock can be taken here.
+        """
         if not self._registry.forget(self):
             return False
         if self.keeper is not None:
             self.keeper.forget(self)
-        if self.draw is not None:
-            self.draw.give_back()
+        draw = self.draw
+        if draw is not None:
+            if in_finalizer:
+                draw.give_back_later()
+            else:
+                draw.give_back()
         self._thing = None
         self._weak = None  # which refers to this record
         return True
 
     def _collected(self, _: object) -> None:
-        self.drop()
+        self.drop(in_finalizer=True)
 
     def told(self) -> Opened:
         """Return what is known of it as a frozen record."""

@@ -34,10 +34,13 @@ from holdfast._core import check, clock
 from holdfast.errors import UnderPressure
 from holdfast.pools._timer import TIMER
 from holdfast.pools.budget import current_budget
+from holdfast.sense import overview  # for the budget: at the limit nothing can be imported any more
 from holdfast.sense.own import read_own_descriptors
 from holdfast.track._draws import Draw, Lender, Wanted, reserve_of, shortage
 from holdfast.track._later import Later
 from holdfast.track._place import GONE, REFUSED, SERVED, WAITING, LoopPlace, Place, ThreadPlace
+
+_NEEDED_AT_THE_LIMIT: Final = (overview,)
 
 __all__ = ("DESCRIPTORS", "DescriptorSupply", "Draw", "Lender", "reserve_of")
 
@@ -67,17 +70,16 @@ class DescriptorSupply:
         self._bound = bound
         self._lenders: weakref.WeakSet[Lender] = weakref.WeakSet()
         self._holders: Counter[str] = Counter()
-        self.drawn = 0
+        self._drawn = 0
         self.refused = 0
         self.waited = 0
+        self._era = 0
         self._start_clean()
 
     def _start_clean(self) -> None:
         self._lock = threading.Lock()
-        self._returned: Later[tuple[str, int, bool]] = Later(
-            self._lock, self._take_back, self._pump
-        )
-        self._left: Later[Place[Draw]] = Later(self._lock, self._take_out, self._pump)
+        self._returned: Later[tuple[str, int, bool]] = Later()
+        self._left: Later[Place[Draw]] = Later()
         self._line: OrderedDict[Place[Draw], None] = OrderedDict()
         self._opening = 0
         self._watched = False
@@ -163,9 +165,16 @@ class DescriptorSupply:
     # ------------------------------------------------------------ what is known
 
     @property
+    def drawn(self) -> int:
+        """How many are drawn."""
+        with self._holding():
+            return self._drawn
+
+    @property
     def waiting(self) -> int:
         """How many wait."""
-        return len(self._line)
+        with self._holding():
+            return len(self._line)
 
     def holders(self) -> tuple[tuple[str, int], ...]:
         """Return who has drawn how many, those with most first."""
@@ -186,13 +195,19 @@ class DescriptorSupply:
         with self._holding():
             if not draw.is_open:
                 draw.is_open = True
-                self._opening -= draw.count
+                self._opening -= draw.count if draw.era == self._era else 0
 
     def return_(self, draw: Draw) -> None:
-        """A draw's descriptors are closed; from anywhere."""
+        """A draw's descriptors are closed."""
+        self.return_later(draw)
+        if self._line:
+            self._pump()
+
+    def return_later(self, draw: Draw) -> None:
+        """The same, from where no lock can be taken."""
         count, draw.count = draw.count, 0
         if count:
-            self._returned.put((draw.owner, count, draw.is_open))
+            self._returned.put((draw.owner, count, self._is_opening(draw)))
 
     # ------------------------------------------------------------ of a place in the line
 
@@ -233,7 +248,7 @@ class DescriptorSupply:
 
     def _room(self) -> int:
         """How many may still be granted; under the lock."""
-        room = self._bound() - self.drawn
+        room = self._bound() - self._drawn
         held, limit = self._read()
         if held is not None and limit is not None:
             room = min(room, limit - reserve_of(limit) - held - self._opening)
@@ -251,20 +266,23 @@ class DescriptorSupply:
         return self._refusal(wanted, 0.0)
 
     def _grant(self, wanted: Wanted, count: int) -> Draw:
-        self.drawn += count
+        self._drawn += count
         self._holders[wanted.owner] += count
         if not wanted.is_open:
             self._opening += count
-        return Draw(self, wanted.owner, count, is_open=wanted.is_open)
+        return Draw(self, wanted.owner, count, self._era, is_open=wanted.is_open)
 
     def _take_back(self, returned: tuple[str, int, bool]) -> None:
-        owner, count, is_open = returned
-        self.drawn -= count
+        owner, count, was_opening = returned
+        self._drawn -= count
         self._holders[owner] -= count
         if self._holders[owner] <= 0:
             del self._holders[owner]
-        if not is_open:
+        if was_opening:
             self._opening -= count
+
+    def _is_opening(self, draw: Draw) -> bool:
+        return not draw.is_open and draw.era == self._era
 
     def _line_up(self, place: Place[Draw]) -> None:
         with self._holding():
@@ -285,7 +303,7 @@ class DescriptorSupply:
             draw = place.thing
             count, draw.count = draw.count, 0
             if count:
-                self._take_back((draw.owner, count, draw.is_open))
+                self._take_back((draw.owner, count, self._is_opening(draw)))
         place.state = GONE
 
     def _pump(self) -> None:
@@ -315,11 +333,13 @@ class DescriptorSupply:
 
     @contextmanager
     def _holding(self) -> Generator[None]:
-        """Hold the lock, and then do what could not be done meanwhile."""
+        """Hold the lock, and first do what was left by those who could not."""
         with self._lock:
+            while (returned := self._returned.take()) is not None:
+                self._take_back(returned)
+            while (place := self._left.take()) is not None:
+                self._take_out(place)
             yield
-        self._returned.settle()
-        self._left.settle()
 
     # ------------------------------------------------------------ looking again
 
@@ -357,7 +377,7 @@ class DescriptorSupply:
         return shortage(
             wanted,
             waited_s=waited_s,
-            drawn=self.drawn,
+            drawn=self._drawn,
             bound=self._bound(),
             holders=self.holders(),
             read=self._read(),
@@ -365,6 +385,7 @@ class DescriptorSupply:
 
     def after_fork(self) -> None:
         """Start clean in a child: those who waited stayed with the parent, what is open is here too."""
+        self._era += 1
         self._start_clean()
 
 

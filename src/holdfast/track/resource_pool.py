@@ -178,6 +178,7 @@ class ResourcePool(Generic[T]):
         core = self._core
         self._watch = PoolWatch(core)
         core.watch, core.watch_retry = self._watch.start, self._watch.retry
+        core.watch_line = self._watch.somebody_waits
         self._door = PoolDoor(
             core,
             self._functions,
@@ -373,7 +374,7 @@ class ResourcePool(Generic[T]):
             return
         for slot in list(core.slots):
             if slot.record is not None:
-                slot.record.drop()
+                slot.record.drop(in_finalizer=True)
         msg = f"unclosed {core.options.owner} with {len(core.slots)} resources; use `with`, or close it"
         warnings.warn(msg, ResourceWarning, source=self, stacklevel=1)
 
