@@ -96,18 +96,18 @@ class PoolCore(PoolPlaces[T]):
             return self.refused(error)
 
     def leave(self, place: Place[Any]) -> None:
-        """See :class:`holdfast.track._place.Host`."""
+        """See :class:`holdfast.track._place.Host`: a wait was broken off."""
         with self:
             self._take_out(place)
 
     unheard = leave
 
     def leave_later(self, place: Place[Any]) -> None:
-        """See :class:`holdfast.track._place.Host`."""
+        """See :class:`holdfast.track._place.Host`: one was thrown away."""
         self.later.put(lambda: self._take_out(place))
 
     def expire(self, place: Place[Any]) -> None:
-        """See :class:`holdfast.track._place.Host`."""
+        """See :class:`holdfast.track._place.Host`: one has waited long enough."""
         with self:
             if place.state != WAITING:
                 return

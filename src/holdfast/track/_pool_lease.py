@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Lease(Generic[T]):
-    """A resource that was borrowed, until it is given back. Made by a :class:`ResourcePool` only.
+    """A resource that was borrowed, until it is given back. Made by a pool only: see :class:`ResourcePool`.
 
     One that is dropped without having been given back ends when it is collected: its resource is closed,
     because nobody knows in what state it is, and its line is logged.
@@ -62,7 +62,7 @@ class Lease(Generic[T]):
         return slot
 
     def take(self, slot: "Slot[T]") -> None:
-        """Put the slot into it again; for the pool."""
+        """Put ``slot`` into it again; for the pool."""
         self._slot = slot
 
     def release(self) -> None:

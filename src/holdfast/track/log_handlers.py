@@ -138,7 +138,7 @@ class HandlerGuard:
             undo()
 
     def add(self, logger: logging.Logger, handler: logging.Handler) -> None:
-        """Add a handler, or refuse it: close it, and say so once for each destination."""
+        """Add ``handler`` to ``logger``, or refuse it: close it, and say so once for each destination."""
         with _adding:
             known = _known(logger, handler)
             if known is None or known is handler:

@@ -34,6 +34,9 @@ INLINE_BYTES: Final = 1 << 20
 _PATIENCE_MS: Final = 100
 """How long SQLite itself waits for a lock before the writer looks up: whether to go on is ours to say."""
 
+_CACHE_KB: Final = 8_000
+"""Pages that each connection keeps at most; SQLite's own 2 MB are read over and over by a larger table."""
+
 _LOG_BYTES: Final = 64 << 20
 """To what the write-ahead log is cut down after a burst has made it longer."""
 
@@ -80,7 +83,11 @@ def open_connection(o: Options, role: Role) -> Connection:
 def _set_up(db: sqlite3.Connection, o: Options, role: Role) -> None:
     if role == "writer" and not o.read_only:
         _set_journal(db, o)
-    settings: dict[str, str | int] = {"foreign_keys": 1, **dict(o.pragmas)}
+    settings: dict[str, str | int] = {
+        "foreign_keys": 1,
+        "cache_size": -_CACHE_KB,
+        **dict(o.pragmas),
+    }
     if role == "reader":
         # A reader waits only for who recovers the log, or has the file for itself alone.
         settings["busy_timeout"] = max(1, int(o.busy_timeout * 1000))
