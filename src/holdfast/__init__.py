@@ -13,6 +13,7 @@ from holdfast.errors import (
     HoldfastError,
     Leaked,
     PoolClosed,
+    ProcessFailed,
     QueueFull,
     QueueTimeout,
     RateLimited,
@@ -42,10 +43,12 @@ from holdfast.pools import (
 from holdfast.pools.deadline import deadline
 
 if TYPE_CHECKING:
+    from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
     from holdfast.track import ResourcePool, scope, track
     from holdfast.track.http import http
+    from holdfast.track.process.result import ProcessResult
     from holdfast.track.sqlite import sqlite
 
 __version__ = "0.1.0.dev0"
@@ -65,6 +68,8 @@ __all__ = (
     "PoolClosed",
     "PoolStats",
     "Priority",
+    "ProcessFailed",
+    "ProcessResult",
     "QueueFull",
     "QueueTimeout",
     "Rate",
@@ -85,7 +90,10 @@ __all__ = (
     "errors",
     "gather",
     "http",
+    "process_lines",
     "raise_fd_limit",
+    "run_process",
+    "run_process_sync",
     "scope",
     "set_budget",
     "sqlite",
@@ -96,6 +104,10 @@ __all__ = (
 
 _LATER = {
     "ResourcePool": "holdfast.track.resource_pool",
+    "ProcessResult": "holdfast.track.process.result",
+    "process_lines": "holdfast.flow.process",
+    "run_process": "holdfast.flow.process",
+    "run_process_sync": "holdfast.flow.process",
     "SingleFlight": "holdfast.flow.single_flight",
     "http": "holdfast.track.http",
     "raise_fd_limit": "holdfast.sense.fd_limit",

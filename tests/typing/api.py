@@ -241,6 +241,25 @@ async def errors_carry_typed_attributes(pool: AsyncPool) -> None:
         assert_type(error.held, tuple[str, ...])
 
 
+async def programs_and_their_lines(pool: AsyncPool) -> None:
+    """What a tool gives back."""
+    done = await holdfast.run_process(["git", "log"], timeout=10, pool=pool, check=True)
+    assert_type(done, holdfast.ProcessResult)
+    assert_type(done.stdout, bytes)
+    assert_type(done.returncode, int | None)
+    async with holdfast.process_lines(["git", "log"], pool=pool, stderr="stdout") as lines:
+        assert_type([line async for line in lines], list[bytes])
+        assert_type(lines.result, holdfast.ProcessResult | None)
+
+
+def programs_in_blocking_code() -> None:
+    """The same without a loop."""
+    done = holdfast.run_process_sync("a", shell=True, input=b"x", env={})  # noqa: S604 - never run
+    assert_type(done, holdfast.ProcessResult)
+    with holdfast.process_lines(["git", "log"]) as lines:
+        assert_type(list(lines), list[bytes])
+
+
 async def one_run_per_key(flight: holdfast.SingleFlight) -> None:
     """A flight, and calls that are remembered, keep the types of their functions."""
     assert_type(await flight.run("k", answer, "why?", hot=True), int)
