@@ -9,14 +9,14 @@ as its last act, and one of ours stands among them; a loop that is closed by han
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from holdfast.track._http.gate import Gate, HttpStats
 from holdfast.track._http.sweeper import Sweeper
+from holdfast.track._loop_end import LoopEnd
 from holdfast.track._registry import REGISTRY, Record
 from holdfast.track._site import caller
 from holdfast.track.descriptors import DESCRIPTORS
@@ -84,17 +84,14 @@ class Clients:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.shared: dict[tuple[str, str], Shared] = {}
-        self._closer: AsyncGenerator[None] | None = _until_the_end(self)
-        with contextlib.suppress(StopIteration):
-            self._closer.__anext__().__await__().send(None)
+        self._end = LoopEnd(self.aclose)  # they live as long as the loop, on which they stand
         close = loop.close
 
         def close_after_the_clients() -> None:
-            if self.shared and not loop.is_running() and not loop.is_closed():
-                loop.run_until_complete(self.aclose())
-            if self._closer is not None and not loop.is_running() and not loop.is_closed():
-                closer, self._closer = self._closer, None
-                loop.run_until_complete(closer.aclose())
+            if not loop.is_running() and not loop.is_closed():
+                if self.shared:
+                    loop.run_until_complete(self.aclose())
+                self._end.forget()
             close()
 
         loop.__dict__["close"] = close_after_the_clients  # this loop's alone
@@ -133,14 +130,6 @@ class Clients:
         while self.shared:
             _, shared = self.shared.popitem()
             await shared.aclose()
-
-
-async def _until_the_end(clients: Clients) -> AsyncGenerator[None]:
-    """Stand in the loop's list of asynchronous generators until the loop shuts them down."""
-    try:
-        yield
-    finally:
-        await clients.aclose()
 
 
 def clients_here() -> Clients:
