@@ -162,8 +162,12 @@ async def test_a_deadline_stops_a_read(db):
 async def test_rows_are_streamed_in_batches(db):
     """One batch in memory, whatever the size of the result; for coroutines and for blocking code."""
     rows = db.rows(ALL, batch=10)
-    seen = [row[0] async for row in rows]
+    seen, held = [], []
+    async for row in rows:
+        seen.append(row[0])
+        held.append(len(rows._rows))
 
+    assert max(held) == 9
     assert seen == list(range(1, 1001))
     assert [row[0] for row in db.rows(ALL, batch=999)] == seen
     assert db.stats().streams == 0
