@@ -212,7 +212,8 @@ class Files:
         """Close the one that writes, if the database is closed."""
         if not self._closed:
             return
-        writer, self._writer = self._writer, None
+        with self._opening:  # the thread that wrote and the one that closes may both come here
+            writer, self._writer = self._writer, None
         if writer is not None:
             with suppress(sqlite3.Error):
                 writer.connection.execute("PRAGMA optimize")

@@ -161,6 +161,9 @@ class Runner:
         with suppress(sqlite3.Error):
             self.connection.common.close()  # a statement that is left open would keep the file open
         with suppress(sqlite3.Error):
+            # An interrupt lasts until the next statement begins; it would hit the last checkpoint.
+            self.connection.execute("SELECT 1").fetchall()
+        with suppress(sqlite3.Error):
             self.connection.close()
 
 

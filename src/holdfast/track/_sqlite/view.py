@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from holdfast._core import check, clock
 from holdfast.track._site import caller
@@ -30,6 +30,9 @@ from holdfast.track._sqlite.streams import Rows
 from holdfast.track._sqlite.transaction import Transaction
 
 __all__ = ("SQLite",)
+
+_GRACE: Final = 5.0
+"""Seconds in which a statement that was told to stop has to have done so."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -268,7 +271,8 @@ class SQLite:
             ended = await core.reads.pool.adrain(_left(until)) and ended
         finally:
             core.release()  # stops what still runs
-        return await core.writer.pool.aclose(1.0) and await core.reads.pool.aclose(1.0) and ended
+        ended = await core.writer.pool.aclose(_GRACE) and ended
+        return await core.reads.pool.aclose(_GRACE) and ended
 
     def _end_blocking(self, timeout: float | None, *, refuse_waiting: bool) -> bool:
         core, until = self._begin_end(timeout, refuse_waiting=refuse_waiting)
@@ -279,7 +283,8 @@ class SQLite:
             ended = core.reads.pool.drain(_left(until)) and ended
         finally:
             core.release()
-        return core.writer.pool.close(1.0) and core.reads.pool.close(1.0) and ended
+        ended = core.writer.pool.close(_GRACE) and ended
+        return core.reads.pool.close(_GRACE) and ended
 
     def _begin_end(
         self, timeout: float | None, *, refuse_waiting: bool
