@@ -17,6 +17,7 @@ import openai
 import holdfast
 from holdfast import AsyncPool, CallFuture, Outcome, PoolStats, Stream, StreamStats, ThreadPool
 from holdfast.flow.idempotency import Idempotent, MemoryStore
+from holdfast.track import ResourceStats, Scope
 from holdfast.track.sqlite import SQLite, Written
 
 if TYPE_CHECKING:
@@ -306,3 +307,27 @@ async def shared_clients_are_the_libraries_own() -> None:
     assert_type(holdfast.http.openai(api_key="x"), openai.AsyncOpenAI)
     assert_type(holdfast.http.anthropic(api_key="x"), anthropic.AsyncAnthropic)
     assert_type(holdfast.http.stats()[0].in_flight, int)
+
+
+async def connect() -> Tool:
+    """A coroutine function that opens something."""
+    return Tool()
+
+
+async def resources(path: str) -> None:
+    """A pool of resources lends what its function opens, blocking or not."""
+    with holdfast.ResourcePool(lambda: path.encode(), max_size=2) as blocking:
+        with blocking.borrow() as found:
+            assert_type(found, bytes)
+        assert_type(blocking.acquire().resource, bytes)
+        assert_type(blocking.stats(), ResourceStats)
+    # mypy does not infer what a coroutine function returns from one of two kinds of functions.
+    tools: holdfast.ResourcePool[Tool] = holdfast.ResourcePool(connect, leak_after=(1, 2))
+    async with tools as pool:
+        async with pool.borrow(timeout=1.0) as tool:
+            assert_type(tool, Tool)
+        lease = await pool.aacquire()
+        assert_type(lease.resource, Tool)
+    async with holdfast.scope("session") as scope:
+        assert_type(holdfast.track(tool, name="tool", is_closed=lambda: False), Tool)
+        assert_type(scope, Scope)

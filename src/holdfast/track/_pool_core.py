@@ -20,7 +20,7 @@ closing (nobody is let in, what comes back is closed) -> closed (no slot is left
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from holdfast.errors import Rejected
 from holdfast.limits import Retry
@@ -54,11 +54,7 @@ class PoolCore(PoolPlaces[T]):
     def start_clean(self) -> None:
         """As in a child after a fork: nothing is open here, and nobody waits."""
         super().start_clean()
-        self.line: OrderedDict[Place[Lease[T]], None] = OrderedDict()
         self.ending: OrderedDict[Place[bool], None] = OrderedDict()
-        self.failure: BaseException | None = None
-        self.failures = 0
-        self.retry_at = 0.0
 
     # ------------------------------------------------------------ asking
 
@@ -297,7 +293,7 @@ class PoolCore(PoolPlaces[T]):
                 self.counters.withdrawn += 1
         elif place.state == SERVED and place.thing is not None and place.thing is not True:
             lease, place.thing = place.thing, None
-            slot = lease.forget() if isinstance(lease, Lease) else None
+            slot = cast("Lease[T]", lease).forget() if isinstance(lease, Lease) else None
             if slot is not None and slot.state == LENT:
                 self.counters.withdrawn += 1
                 self._untouched(slot)
