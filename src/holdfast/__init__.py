@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from holdfast.pools._retries import set_retry_budget
     from holdfast.sense import raise_fd_limit
     from holdfast.track import ResourcePool, scope, track
+    from holdfast.track.http import http
     from holdfast.track.process.result import ProcessResult
+    from holdfast.track.sqlite import sqlite
     from holdfast.watch.governor import Governor, Weight
     from holdfast.watch.monitor import Monitor
     from holdfast.watch.recommend import recommend
@@ -103,6 +105,7 @@ __all__ = (
     "deadline",
     "errors",
     "gather",
+    "http",
     "process_lines",
     "raise_fd_limit",
     "recommend",
@@ -112,6 +115,7 @@ __all__ = (
     "set_budget",
     "set_retry_budget",
     "snapshot",
+    "sqlite",
     "stream",
     "track",
 )
@@ -128,6 +132,7 @@ _LATER = {
     "SingleFlight": "holdfast.flow.single_flight",
     "Trend": "holdfast.watch.trend",
     "Weight": "holdfast.watch.governor",
+    "http": "holdfast.track.http",
     "process_lines": "holdfast.flow.process",
     "raise_fd_limit": "holdfast.sense.fd_limit",
     "recommend": "holdfast.watch.recommend",
@@ -136,6 +141,7 @@ _LATER = {
     "scope": "holdfast.track.scopes",
     "set_retry_budget": "holdfast.pools._retries",
     "snapshot": "holdfast.watch.snapshot",
+    "sqlite": "holdfast.track.sqlite",
     "track": "holdfast.track.tracked",
 }
 """What not every program needs is imported when it is asked for."""
