@@ -140,7 +140,7 @@ class Admission(Permits):
         if type(line) is OrderedDict:
             fresh = dict.fromkeys(entries)
             counters.submitted += count  # an interrupt comes before this, or after the next step
-            line.update(fresh)
+            line.update(fresh)  # pyright: ignore[reportUnknownMemberType] - of entries
         else:
             for entry in entries:
                 line[entry] = None
