@@ -169,10 +169,6 @@ class Known:
         """The wait of the thread that runs ``call``."""
         return self._parks.get(id(call))
 
-    def any_parked(self) -> bool:
-        """Whether any worker thread is known to wait; asked without the lock."""
-        return bool(self._parks)
-
     def waits_for(self, target: object) -> list[Waiting]:
         """The waits of worker threads for ``target``."""
         return list(self._waits.get(id(target), ()))

@@ -41,7 +41,7 @@ class PoolStats:
         peak_in_flight: Most permits that were out at once.
         peak_queued: Most calls that were queued at once.
         wait: How long calls waited in line. Like ``run`` it counts quick calls by samples of one in
-            eight; items of streams don't stand in line one by one, and are not in it.
+            eight, or in sixty-four; items of streams don't stand in line one by one, and are not in it.
         run: How long calls and items ran.
         seconds: How long this reading covers: since the pool was made, or since the earlier one.
         reserved: The same of the permits that are kept for clean-up work, which are in no figure of
