@@ -1,0 +1,20 @@
+"""The program of a zygote: ``python -I -S boot.py <control socket>``.
+
+The root package and the room of the pools are put in place as empty shells, because what they import
+would take longer than all the rest. Workers take the shells away again before they run anybody's code.
+"""
+
+import sys
+
+_POOLS = __file__.rpartition("/")[0].rpartition("/")[0]
+_ROOT = _POOLS.rpartition("/")[0]
+
+for _name, _folder in (("holdfast", _ROOT), ("holdfast.pools", _POOLS)):
+    _shell = type(sys)(_name)
+    _shell.__path__ = [_folder]
+    sys.modules[_name] = _shell
+
+if __name__ == "__main__":
+    from holdfast.pools._child.zygote import main
+
+    main(int(sys.argv[1]))
