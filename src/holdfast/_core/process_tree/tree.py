@@ -1,0 +1,129 @@
+"""A process and all that it started: which processes belong to it.
+
+Purpose: find them all, with a reading of the machine's processes.
+A process belongs to a tree if it is its root, or has a parent in the tree, or a session of the tree,
+or bears its mark; and it stays in the tree when it loses all of that, once it has been seen.
+
+What can't be found: a process that has, before anybody looked, left the session *and* lost its
+parent *and* cleared its environment. And where there is no ``/proc``, whatever has left the group.
+
+Assumptions: the root has a session of its own, and is a child of this process that nobody reaps
+before the tree has been ended. Then its number, which is the session's and the group's too, can't be
+given to anybody else.
+"""
+
+import os
+from collections import deque
+from enum import Enum
+
+from holdfast._core.process_tree.table import HAS_TABLE, Proc, Table, read_process
+
+_me = os.getpid
+
+__all__ = ("Root", "Tree")
+
+
+class Tree:
+    """What began with one process.
+
+    Args:
+        root: The number of a child of this process that was started in a session of its own; 0 if
+            nothing but the mark is known.
+        mark: The mark in its environment (:func:`new_mark`), or None if it has none.
+    """
+
+    __slots__ = ("_known", "_mark", "_sessions", "root", "started")
+
+    def __init__(self, root: int, mark: str | None = None) -> None:
+        self.root = root
+        self._mark = mark.encode() if mark is not None else None
+        found = _look_at(root)
+        self.started = found.started if found is not None else -1
+        self._known: dict[int, Proc] = {} if found is None else {root: found}
+        self._sessions: set[int] = {root}
+
+    def __repr__(self) -> str:
+        return f"<Tree of process {self.root}>"
+
+    def find(self, table: Table) -> list[Proc]:
+        """Return the members that still run, parents before what they started."""
+        members: dict[int, Proc] = {}
+        sessions: set[int] = set()
+        unseen = self._at_once(table, sessions)
+        while unseen:
+            proc = unseen.popleft()
+            if proc.pid in members or proc.pid == _me():
+                continue
+            members[proc.pid] = proc
+            unseen += table.children.get(proc.pid, ())
+            if proc.session == proc.pid and proc.pid not in sessions:
+                sessions.add(proc.pid)
+                unseen += table.sessions[proc.pid]
+        self._known, self._sessions = members, sessions
+        return [proc for proc in members.values() if not proc.ended]
+
+    def _at_once(self, table: Table, sessions: set[int]) -> deque[Proc]:
+        """Members that are found without asking for their parents, and the sessions that are ours."""
+        numbers = {self.root, *self._known}
+        found = deque(p for n in numbers if (p := table.procs.get(n)) and self._is_known(p))
+        # A session counts while one whom we know is in it: the number of an empty one may be anybody's.
+        sessions |= {proc.session for proc in found} & self._sessions
+        for session in sessions:
+            found += table.sessions[session]
+        if self._mark is not None:
+            found += table.marked(self._mark, self.started)
+        return found
+
+    def _is_known(self, proc: Proc) -> bool:
+        known = self._known.get(proc.pid)
+        if known is not None:
+            return known.started == proc.started
+        # The root, if there was no descriptor left to look at it when it started.
+        return self.started < 0 and proc.pid == self.root and proc.parent == _me()
+
+    def known_alive(self) -> list[Proc]:
+        """Return those members found last time that still run; asks for nothing else, so it is quick."""
+        alive: list[Proc] = []
+        for known in self._known.values():
+            now = read_process(known.pid)
+            if now is not None and now.started == known.started and not now.ended:
+                alive.append(now)
+        return alive
+
+    def adopted(self) -> list[Proc]:
+        """Return members that have ended and wait for being reaped by this process, but for the root.
+
+        The kernel gives orphans to process 1, or to a subreaper; this process may be one.
+        """
+        me = _me()
+        return [
+            p for p in self._known.values() if p.ended and p.parent == me and p.pid != self.root
+        ]
+
+    def root_state(self) -> "Root":
+        """Return whether the root runs, has ended, or was reaped by somebody. It is not reaped by asking."""
+        if self.root == 0:
+            return Root.REAPED
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        try:
+            ended = os.waitid(os.P_PID, self.root, options) is not None
+        except ChildProcessError:
+            return Root.REAPED
+        return Root.ENDED if ended else Root.RUNS
+
+
+class Root(Enum):
+    """What can be said of the first process of a tree."""
+
+    RUNS = 0
+    ENDED = 1
+    REAPED = 2
+
+
+def _look_at(pid: int) -> Proc | None:
+    if pid == 0 or not HAS_TABLE:
+        return None
+    try:
+        return read_process(pid)
+    except OSError:  # no descriptor is left: the first reading finds it
+        return None
