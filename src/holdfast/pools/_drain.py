@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -14,7 +15,7 @@ from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock_above import permits
 from holdfast.pools._deadlock_stacks import running_call
 
-__all__ = ("is_called_by_a_loop", "is_inside", "wait_idle", "wait_idle_async")
+__all__ = ("is_called_by_a_loop", "is_inside", "wait_idle", "wait_idle_async", "wait_posted")
 
 
 _LOOPS: Final = (str(Path(asyncio.__file__).parent), loops.__file__)
@@ -98,6 +99,19 @@ async def wait_idle_async(admission: Admission, timeout: float | None) -> bool:
         admission.off_idle(inside)
         if key is not None:
             idle.unwatch(key)
+
+
+async def wait_posted(watch: Callable[[Callable[[], None]], object], timeout: float) -> bool:
+    """Wait until what was given to ``watch`` is called, from any thread; False after ``timeout``."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[bool] = loop.create_future()
+    idle = _Idle(loop, future)
+    watch(idle.send)
+    key = idle.watch(timeout)
+    try:
+        return await future
+    finally:
+        idle.unwatch(key)
 
 
 def permits_here(admission: Admission) -> int:

@@ -86,6 +86,10 @@ class Ledger:
         """Calls in the queue. A stream's place in line is beyond it, and its items are counted apart."""
         return len(self._line) - self._waiting_turns
 
+    def queued_calls(self) -> int:
+        """Under the lock: who stands in line, streams among them."""
+        return len(self._line)
+
     def open_tally(self, tally: Tally) -> None:
         """Count the items of one more stream among the pool's calls."""
         with self.lock:

@@ -135,6 +135,7 @@ class Arena:
                 end = start + (word >> 1)
                 with whole[start:end] as part:
                     buffers.append(bytes(part) if word & 1 else bytearray(part))
+            self._pos = max(self._pos, end)
             with whole[: sizes[0]] as part:
                 return loads(part, buffers=buffers)
 

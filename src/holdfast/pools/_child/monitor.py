@@ -7,8 +7,8 @@ for each worker, in the zygote.
 """
 
 import os
-import time
 
+from holdfast._core.clock import SystemClock
 from holdfast.pools._child import wire
 
 __all__ = ("Monitor",)
@@ -31,7 +31,7 @@ class Monitor:
 
     def step(self) -> float:
         """Look, if it is time; returns seconds until the next look."""
-        now = time.monotonic()
+        now = SystemClock.now()
         if now < self._next:
             return self._next - now
         most = 0

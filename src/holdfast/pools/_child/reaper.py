@@ -1,8 +1,8 @@
 """Ends workers with all that they started, and reaps them.
 
 States of a worker here: RUNS -> ASKED (its group was told to end, and it has a moment) -> ENDING (its
-tree is being ended, step by step) -> reaped and reported. One that ends by itself, or dies, goes from
-RUNS to ENDING if anything is left of it, else to its report at once.
+tree is being ended, step by step) -> reaped and reported. One that ends by itself, or dies, is reaped
+and reported at once if nothing is left of it; else its rests are ended first.
 
 Guarantees: nothing here waits, so any number of workers end side by side; a worker's number is nobody
 else's until it is reaped, and it is reaped when nothing of it is left; what was not forked here is left
@@ -10,7 +10,7 @@ alone, but for rests of workers, which the kernel makes children of this process
 """
 
 import os
-import time
+import signal
 
 from holdfast.pools._child import wire
 
@@ -19,21 +19,22 @@ __all__ = ("Reaper",)
 _MOMENT = 0.002
 """Seconds that a worker has to end by the signal to its group, before its whole tree is looked for."""
 
-_CHILDREN = f"/proc/self/task/{{}}/children"
+_PATIENCE = 5.0
+"""Seconds after its grace until a worker that still runs is reported as stuck."""
 
 
 class _Worker:
     """One that ends."""
 
-    __slots__ = ("asked_at", "dead", "ending", "grace", "look_at", "pid", "stuck")
+    __slots__ = ("asked_at", "dead", "gone", "grace", "pid", "stuck", "tree")
 
     def __init__(self, pid: int, grace: float, now: float) -> None:
         self.pid = pid
         self.grace = grace
         self.asked_at = now
-        self.look_at = now + _MOMENT
         self.dead = False
-        self.ending = None
+        self.tree = None  # of it and all that it started, while that is being ended
+        self.gone = False  # the tree has come to its end
         self.stuck = False
 
 
@@ -43,104 +44,129 @@ class Reaper:
     def __init__(self, zygote, grace: float) -> None:  # noqa: ANN001 - a Zygote, which imports this
         self._zygote = zygote
         self._grace = grace
-        self._ending: dict[int, _Worker] = {}
-        self._rests: list[tuple[int, object, list[int]]] = []
-        self._has_children = os.path.exists(_CHILDREN.format(os.getpid()))  # noqa: PTH110 - no pathlib here
+        self._workers: dict[int, _Worker] = {}
+        self._rests: dict[int, object] = {}  # that are being ended
+        self._left: set[int] = set()  # that can't be ended
+        self._children = f"/proc/self/task/{os.getpid()}/children"
+        self._knows_children = zygote.prctl is not None and os.path.exists(self._children)  # noqa: PTH110 - no pathlib here
+        self._tools = None
 
     @property
     def idle(self) -> bool:
         """Whether nothing is being ended."""
-        return not self._ending
+        return not self._workers
+
+    @property
+    def prepared(self) -> bool:
+        """Whether all is there that ending somebody takes."""
+        return self._tools is not None
+
+    def prepare(self) -> None:
+        """Import what is needed for ending somebody, before it is needed."""
+        if self._tools is None:
+            from holdfast.pools._child.tools import Tools  # noqa: PLC0415 - takes its time
+
+            self._tools = Tools()
 
     def end(self, pid: int, grace: float) -> None:
         """Begin to end a worker."""
-        now = time.monotonic()
-        known = self._ending.get(pid)
-        if known is not None:
-            if grace < known.grace and known.ending is not None:
-                known.ending.hurry()
-            return
-        self._ending[pid] = worker = _Worker(pid, grace, now)
-        if grace <= 0.0 and self._has_rests():
-            self._look_for_tree(worker)
-        else:
-            _tell_group(pid, _SIGKILL if grace <= 0.0 else _SIGTERM)
+        self.prepare()
+        known = self._workers.get(pid)
+        if known is None:
+            self._workers[pid] = known = _Worker(pid, grace, self._tools.now())
+            if not self._is_dead(known):
+                self._tools.send_group(pid, signal.SIGTERM if grace > 0.0 else signal.SIGKILL)
+        elif grace < known.grace:
+            known.grace = grace
+            if known.tree is not None:
+                self._tools.ending.hurry(known.tree)
 
     def step(self) -> float | None:
         """Do what can be done now; returns seconds until the next step, None for no need of one."""
         self._find_dead()
-        now = time.monotonic()
-        wait: float | None = None
-        for worker in tuple(self._ending.values()):
-            pause = self._move(worker, now)
-            if pause is not None:
-                wait = pause if wait is None else min(wait, pause)
-        return wait
+        if not self._workers:
+            return None
+        self.prepare()
+        now = self._tools.now()
+        rests = self._end_rests()
+        waits = [self._tools.ending.step()] if self._rests or self._has_trees() else []
+        self._find_dead()
+        for worker in tuple(self._workers.values()):
+            waits.append(self._move(worker, now, rests))
+        return min((wait for wait in waits if wait is not None), default=None)
 
     # ------------------------------------------------------------ inside
 
     def _find_dead(self) -> None:
-        for pid in tuple(self._zygote.workers):
-            known = self._ending.get(pid)
-            if known is not None and known.dead:
-                continue
-            try:
-                found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                found = True
-            if found is None:
-                continue
-            if known is None:
-                known = self._ending[pid] = _Worker(pid, self._grace, time.monotonic())
-            known.dead = True
+        for pid in self._zygote.workers:
+            known = self._workers.get(pid)
+            if known is not None:
+                self._is_dead(known)
+            elif _has_ended(pid):
+                self.prepare()
+                known = self._workers[pid] = _Worker(pid, self._grace, self._tools.now())
+                known.dead = True
 
-    def _move(self, worker: _Worker, now: float) -> float | None:
-        if worker.ending is None:
-            if worker.dead and not self._has_rests():
-                self._report(worker)
-                return None
-            if not worker.dead and now < worker.look_at:
-                return worker.look_at - now
-            self._look_for_tree(worker)
-        pause = worker.ending.step()
-        if pause is not None:
-            if not worker.dead:
-                self._find_dead()
-            return pause
+    @staticmethod
+    def _is_dead(worker: _Worker) -> bool:
         if not worker.dead:
-            self._find_dead()
-        if worker.dead:
-            rests = self._rest_pids()
-            if rests:
-                worker.ending = self._new_ending(rests, worker, now)
+            worker.dead = _has_ended(worker.pid)
+        return worker.dead
+
+    def _has_trees(self) -> bool:
+        return any(worker.tree is not None for worker in self._workers.values())
+
+    def _move(self, worker: _Worker, now: float, rests: bool) -> float | None:
+        if worker.dead and not rests and (worker.tree is None or worker.gone):
+            if self._knows_children or worker.gone:
+                if not self._find_rests():
+                    self._report(worker)
+                    return None
                 return 0.0
-            self._report(worker)
-            return None
-        if not worker.stuck:
-            worker.stuck = True
-            self._zygote.tell(wire.STUCK, self._zygote.workers[worker.pid])
-        worker.ending = self._new_ending([worker.pid], worker, now)
-        return 1.0
+            self._end_tree(worker, now)
+            return 0.0
+        if worker.tree is None and not worker.dead:
+            if now < worker.asked_at + _MOMENT:
+                return worker.asked_at + _MOMENT - now
+            self._end_tree(worker, now)
+            return 0.0
+        if not worker.dead and worker.gone:  # neither the signal nor the look has ended it
+            if not worker.stuck:
+                worker.stuck = True
+                self._zygote.tell(wire.STUCK, self._zygote.workers[worker.pid])
+            worker.gone = False
+            self._end_tree(worker, now)
+        return 0.05 if rests else None
 
-    def _look_for_tree(self, worker: _Worker) -> None:
-        now = time.monotonic()
-        worker.ending = self._new_ending([worker.pid, *self._rest_pids()], worker, now)
+    def _end_tree(self, worker: _Worker, now: float) -> None:
+        def gone(_: object) -> None:
+            worker.gone = True
 
-    def _new_ending(self, pids: list[int], worker: _Worker, now: float):  # noqa: ANN202 - an Ending
-        from holdfast._core.process_tree.ending import Ending  # noqa: PLC0415 - takes its time
-        from holdfast._core.process_tree.tree import Tree  # noqa: PLC0415 - likewise
-
+        worker.tree = tree = self._tools.tree(worker.pid)
         left = max(0.0, worker.asked_at + worker.grace - now)
-        return Ending([Tree(pid) for pid in pids], grace=left)
+        self._tools.ending.add(tree, grace=left, done=gone)
 
-    def _has_rests(self) -> bool:
-        return not self._has_children or bool(self._rest_pids())
+    def _end_rests(self) -> bool:
+        """Begin to end what is left of workers that have ended; whether there is anything."""
+        grace = min((worker.grace for worker in self._workers.values()), default=self._grace)
+        for pid in self._find_rests():
+            if pid not in self._rests:
+                self._rests[pid] = tree = self._tools.tree(pid)
+                self._tools.ending.add(tree, grace=grace, done=lambda left, pid=pid: self._rest_gone(pid, left))
+        return bool(self._rests)
 
-    def _rest_pids(self) -> list[int]:
+    def _rest_gone(self, pid: int, left: tuple) -> None:
+        del self._rests[pid]
+        if left:
+            self._left.add(pid)
+
+    def _find_rests(self) -> list[int]:
         """Children of this process that are no workers; those that have ended are reaped."""
+        if not self._knows_children:
+            return []
         rests = []
-        for pid in _children(os.getpid()):
-            if pid in self._zygote.workers:
+        for pid in self._read_children():
+            if pid in self._zygote.workers or pid in self._left:
                 continue
             try:
                 ended, _ = os.waitpid(pid, os.WNOHANG)
@@ -150,13 +176,26 @@ class Reaper:
                 rests.append(pid)
         return rests
 
+    def _read_children(self) -> list[int]:
+        try:
+            fd = os.open(self._children, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return []
+        data = b""
+        try:
+            while part := os.read(fd, 65536):
+                data += part
+        finally:
+            os.close(fd)
+        return [int(word) for word in data.split()]
+
     def _report(self, worker: _Worker) -> None:
         pid = worker.pid
         try:
             _, status = os.waitpid(pid, 0)
         except ChildProcessError:
             status = -1
-        del self._ending[pid]
+        del self._workers[pid]
         number = self._zygote.workers[pid]
         monitor = self._zygote.monitor
         over = monitor is not None and monitor.was_over(pid)
@@ -164,25 +203,8 @@ class Reaper:
         self._zygote.tell(wire.DEAD, number, status, int(over))
 
 
-def _children(pid: int) -> list[int]:
+def _has_ended(pid: int) -> bool:
     try:
-        fd = os.open(_CHILDREN.format(pid), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return []
-    try:
-        data = b""
-        while part := os.read(fd, 65536):
-            data += part
-    finally:
-        os.close(fd)
-    return [int(word) for word in data.split()]
-
-
-_SIGTERM = 15
-_SIGKILL = 9
-
-
-def _tell_group(pid: int, number: int) -> None:
-    from holdfast._core.process_tree.signals import send_group  # noqa: PLC0415 - takes its time
-
-    send_group(pid, number)
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True

@@ -195,8 +195,8 @@ def _prepare(write_fd: int, setup: Setup) -> bool:
         if setup.needs_main:
             import_main(*setup.main)
         if setup.initializer is not None:
-            initializer, args = loads(setup.initializer)
-            initializer(*args)
+            initializer, args, kwargs = loads(setup.initializer)
+            initializer(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - whatever it is, no worker can work
         from traceback import format_exception  # noqa: PLC0415 - rare
 

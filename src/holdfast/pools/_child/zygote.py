@@ -24,7 +24,6 @@ import sys
 from _pickle import loads
 
 from holdfast.pools._child import wire
-from holdfast.pools._child.monitor import Monitor
 from holdfast.pools._child.reaper import Reaper
 from holdfast.pools._child.worker import Setup, serve
 
@@ -66,7 +65,11 @@ class Zygote:
         self.setup.inline = config["inline"]
         self.prctl = _prctl()
         self.reaper = Reaper(self, config["grace"])
-        self.monitor = Monitor(self, config["max_memory"]) if config["max_memory"] else None
+        self.monitor = None
+        if config["max_memory"]:
+            from holdfast.pools._child.monitor import Monitor  # noqa: PLC0415 - where it is wanted
+
+            self.monitor = Monitor(self, config["max_memory"])
         self.gone = False  # the pool's process
 
     def run(self) -> None:
@@ -81,7 +84,10 @@ class Zygote:
         poll.register(wake_read, select.POLLIN)
         wait: float | None = None
         while True:
-            for fd, _ in poll.poll(None if wait is None else max(0.0, wait * 1000.0)):
+            ready = poll.poll(None if wait is None else max(0.0, wait * 1000.0))
+            if not ready and self.workers:
+                self.reaper.prepare()  # a quiet moment
+            for fd, _ in ready:
                 if fd == wake_read:
                     _drain(wake_read)
                 elif not self._hear():
@@ -90,6 +96,8 @@ class Zygote:
             wait = self.reaper.step()
             if self.monitor is not None and self.workers:
                 wait = _sooner(wait, self.monitor.step())
+            if self.workers and not self.reaper.prepared:
+                wait = _sooner(wait, _QUIET)
             if self.gone and not self.workers and self.reaper.idle:
                 os._exit(0)
 
@@ -195,6 +203,9 @@ class Zygote:
 
 
 _EMFILE = 24
+
+_QUIET = 0.05
+"""Seconds without a word after the first worker, until what ending takes is imported."""
 
 
 def _become_worker(zygote: Zygote, worker: int, fds: list[int]) -> None:

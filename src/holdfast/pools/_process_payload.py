@@ -1,0 +1,144 @@
+"""Calls as bytes, and replies as outcomes.
+
+A call is pickled when it is submitted, in the thread of who submits it, so a function that can't be sent
+fails its own call and no other. Arguments that are seen to be large are pickled later, straight into
+the memory that is shared with the worker: one copy instead of three.
+"""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pickle import PicklingError, dumps, loads
+from typing import Any, Final
+
+from holdfast.errors import ResultLost
+from holdfast.pools._child import wire
+from holdfast.pools._child.arena import Arena
+
+__all__ = ("INLINE", "Payload", "WorkerTraceback", "encode", "read_reply")
+
+INLINE: Final = 32 * 1024
+"""Most bytes that go through the pipe; what is larger goes through shared memory. Measured with
+``benchmarks/bench_processes.py``: below, a second copy costs less than the memory's own bookkeeping."""
+
+_SNIFFED: Final = frozenset({bytes, bytearray, str})
+_MAIN: Final = b"\x8c\x08__main__"
+"""How a pickle names the main module."""
+
+Payload = bytes | tuple[bytes, list[Any]] | None
+"""Bytes for the pipe; a pickle and the buffers beside it; or None: it is pickled when it is sent."""
+
+
+class WorkerTraceback(Exception):
+    """Where an error was raised in a worker process: the cause of that error.
+
+    Attributes:
+        tb: The traceback as text.
+    """
+
+    def __init__(self, tb: str) -> None:
+        super().__init__(tb)
+        self.tb = tb
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.tb}"""'
+
+
+def encode(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, shared: bool
+) -> tuple[int, Payload]:
+    """Return the kind of the message, and the payload.
+
+    Args:
+        fn: The function.
+        args: Its arguments.
+        kwargs: Its named ones.
+        shared: Whether there is memory to be shared.
+
+    Raises:
+        Exception: It can't be pickled.
+    """
+    if shared:
+        for value in args:
+            if type(value) in _SNIFFED and len(value) > INLINE:
+                return wire.CALL_SHARED | _main_flag(fn, args), None
+    buffers: list[Any] = []
+    try:
+        if shared:
+            data = dumps((fn, args, kwargs), 5, buffer_callback=buffers.append)
+        else:
+            data = dumps((fn, args, kwargs), 5)
+    except Exception as error:
+        data = _by_value(fn, args, kwargs, error)
+    main = 0
+    if _MAIN in data:
+        main = wire.NEEDS_MAIN
+        if not _has_main_file():
+            buffers.clear()
+            data = _by_value(fn, args, kwargs, None)
+            main = 0
+        else:
+            sys.modules["__mp_main__"] = sys.modules["__main__"]  # so that replies find it
+    if not shared or (len(data) <= INLINE and not buffers):
+        return wire.CALL | main, data
+    return wire.CALL_SHARED | main, (data, buffers)
+
+
+def _main_flag(fn: Callable[..., Any], args: tuple[Any, ...]) -> int:
+    modules = {getattr(fn, "__module__", None), *(type(value).__module__ for value in args)}
+    return wire.NEEDS_MAIN if "__main__" in modules else 0
+
+
+def _has_main_file() -> bool:
+    main = sys.modules.get("__main__")
+    return getattr(main, "__spec__", None) is not None or getattr(main, "__file__", None) is not None
+
+
+def _by_value(
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    error: Exception | None,
+) -> bytes:
+    """Pickle with cloudpickle, which can send what pickle can't, if it is installed."""
+    if find_spec("cloudpickle") is not None:
+        by_value: bytes = import_module("cloudpickle").dumps((fn, args, kwargs), 5)
+        return by_value
+    advice = (
+        "a process is sent the names of functions, and imports them: move it to the top level of a "
+        "module, or install cloudpickle, with which lambdas, closures and what is typed into a prompt "
+        "are sent whole"
+    )
+    if error is None:
+        msg = f"can't send {fn!r} to a worker process: its __main__ is no file; {advice}"
+        raise PicklingError(msg)
+    error.add_note(f"the call never started; {advice}")
+    raise error
+
+
+def read_reply(kind: int, body: bytes, arena: Arena) -> tuple[Any, BaseException | None]:
+    """Return what the call returned, or what it raised."""
+    what = kind & 0xFF
+    try:
+        if what == wire.VALUE:
+            if kind & wire.SHARED:
+                value = arena.load(body)
+                arena.shrink()
+                return value, None
+            return loads(body), None
+        first, text = loads(body)
+    except BaseException as error:  # noqa: BLE001 - unpickling runs anybody's code
+        lost = ResultLost(
+            f"the call ran to its end, but its result can't be read here ({type(error).__name__}: "
+            f"{error}); return plain data, or a class that this process can import"
+        )
+        lost.__cause__ = error
+        return None, lost
+    if what == wire.LOST:
+        lost = ResultLost(f"{first}; return plain data, or a class that can be pickled")
+        lost.__cause__ = WorkerTraceback(text)
+        return None, lost
+    error: BaseException = first
+    error.__cause__ = WorkerTraceback(text)
+    return None, error
