@@ -2,10 +2,11 @@
 
 from concurrent.futures import BrokenExecutor
 from concurrent.futures.thread import BrokenThreadPool
+from typing import Any
 
 from holdfast.errors import PoolClosed
 
-__all__ = ("BrokenPool", "BrokenProcesses")
+__all__ = ("Broken", "BrokenPool", "BrokenProcesses")
 
 
 class BrokenPool(PoolClosed, BrokenThreadPool):
@@ -24,3 +25,20 @@ class BrokenProcesses(PoolClosed, BrokenExecutor):
     """
 
     reason = "broken"
+
+
+class Broken:
+    """Makes the error of a broken process pool, in the place of its class: it names the cause."""
+
+    __slots__ = ("_error", "_why")
+    reason = BrokenProcesses.reason
+
+    def __init__(self, why: str, error: BaseException) -> None:
+        self._why = why
+        self._error = error
+
+    def __call__(self, message: str, **figures: Any) -> BrokenProcesses:
+        """Make one."""
+        made = BrokenProcesses(f"{message.partition(': ')[0]}: {self._why}", **figures)
+        made.__cause__ = self._error
+        return made

@@ -15,7 +15,7 @@ import math
 import threading
 from typing import Any, Final, cast
 
-from holdfast.errors import CallTimeout, PoolClosed, QueueTimeout, UnderPressure
+from holdfast.errors import CallTimeout, PoolClosed, QueueTimeout, Rejected, UnderPressure
 from holdfast.pools._admission import Admission
 from holdfast.pools._child import wire
 from holdfast.pools._deadline_left import came_late, ran_longer, tighter, waited_longer
@@ -29,6 +29,7 @@ from holdfast.pools._process_direct import SOON, DirectWait
 from holdfast.pools._process_hub import HUB
 from holdfast.pools._process_loss import OutOfMemory, lost, timed_out
 from holdfast.pools._process_payload import read_reply
+from holdfast.pools._process_turn import ProcessTurn
 from holdfast.pools._process_worker import BUSY, DEAD, DOOMED, WorkerProcess
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._timer import TIMER
@@ -147,6 +148,10 @@ class ProcessCore(DirectWait):
     def _send(self, worker: WorkerProcess, call: ProcessEntry, *, prompt: bool) -> None:
         """Write the call; what can't be pickled fails by itself, who is too late never starts."""
         now = self.now()
+        if isinstance(call, ProcessTurn):
+            if not call.prepare(now, shared=self.options.shared):
+                self._end_turn(worker, call)
+                return
         timeout = call.timeout
         if call.until is not None:
             left = call.until - now
@@ -231,12 +236,17 @@ class ProcessCore(DirectWait):
                 call = worker.call
                 if call is not None:
                     value, error = read_reply(kind, body, worker.arena)
+                    if call.kind & wire.NEEDS_MAIN and error is None:
+                        self.need_main()
                     self._end_call(worker, call, value, error)
 
     def _end_call(
         self, worker: WorkerProcess, call: ProcessEntry, value: Any, error: BaseException | None
     ) -> None:
         """The call has its outcome, if it is still the worker's; the worker takes the next one."""
+        if isinstance(call, ProcessTurn):
+            self._end_item(worker, call, value, error)
+            return
         with self._lock:
             if worker.call is not call or worker.state == DOOMED:
                 return
@@ -249,6 +259,82 @@ class ProcessCore(DirectWait):
         self._finish(call, value, error)
         del value
         self._next(worker, then)
+
+    # ------------------------------------------------------------ turns of streams
+
+    def _end_item(
+        self, worker: WorkerProcess, turn: ProcessTurn, value: Any, error: BaseException | None
+    ) -> None:
+        with self._lock:
+            if worker.call is not turn or worker.state != BUSY:
+                return
+            worker.due = math.inf
+            worn = self.is_worn(worker)
+        now, timings = self.now(), self.admission.timings
+        if timings.is_due():
+            timings.record(-1.0, now - worker.started, timings.stride)
+        turn.payload = None
+        if worn:
+            turn.since = -math.inf  # it is over after this item
+            turn.retired = True
+        if not turn.settle(value, error, now):
+            self._end_turn(worker, turn)
+            return
+        with self._lock:
+            goes_on = worker.call is turn and worker.state == BUSY
+            if goes_on:
+                worker.calls += 1
+                worker.sending = True
+        if goes_on:
+            self._send(worker, turn, prompt=False)
+
+    def _end_turn(self, worker: WorkerProcess, turn: ProcessTurn) -> None:
+        """A turn is over: its permit goes on, and so does its worker."""
+        with self._lock:
+            worker.sending = False
+            if worker.call is not turn:
+                return
+            worker.call = None
+            worker.due = math.inf
+            turn.worker = None
+            turn.state = ENDED
+        then = self.admission.give_back()
+        if turn.left:
+            self.admission.unabandon_item()
+        self._next(worker, then)
+        self._lose_if_dead(worker)
+
+    def abort_turn(self, turn: ProcessTurn) -> None:
+        """Nobody waits for the turn's item any more: end its process."""
+        with self._lock:
+            worker = turn.worker
+            busy = worker is not None and worker.call is turn and worker.state == BUSY
+            if busy:
+                turn.left = True
+        if busy and worker is not None:
+            self.admission.abandon_item(timed_out=False)
+            self.doom(worker, "cancel", call=turn)
+            self.pump()
+
+    def _lose_turn(
+        self, worker: WorkerProcess, turn: ProcessTurn, why: str | None, status: int, *, over: bool
+    ) -> None:
+        """Its worker is dead."""
+        turn.state = ENDED
+        then = cast("ProcessEntry | None", self.admission.give_back())
+        if turn.left:
+            self.admission.unabandon_item()
+        if then is not None:
+            with self._lock:
+                self.homeless.appendleft(then)
+        item = turn.item
+        if item is not None and why != "cancel":
+            if not worker.written and why is None:
+                turn.engine.put_back(item)
+            else:
+                took = self.now() - item.began
+                turn.engine.put_outcome(item, None, self._loss(worker, turn, why, status, over=over), took)
+        turn.engine.leave_turn(turn)
 
     def _note_times(self, call: ProcessEntry, ran: float) -> None:
         if call.waits_since >= 0.0:
@@ -318,36 +404,37 @@ class ProcessCore(DirectWait):
     def _decide_lost(
         self, worker: WorkerProcess, call: ProcessEntry, why: str | None, status: int, *, over: bool
     ) -> None:
-        if why == "timeout":
-            self._end_lost(call, self._late(call, worker, stopped=True))
-            return
-        if why == "cancel":
+        if isinstance(call, ProcessTurn):
+            self._lose_turn(worker, call, why, status, over=over)
+        elif why == "cancel":
             self._end_lost(call, None)
-            return
-        if not call.abandoned and (
-            not worker.written
-            or (call.idempotent and not over and call.attempts < _MOST_ATTEMPTS and why is None)
-        ):
+        elif why is None and not call.abandoned and self._may_run_again(worker, call, over=over):
             call.attempts += worker.written
             with self._lock:
                 self.homeless.append(call)
-            return
-        name = self.admission.name
-        if why == "close":
-            error: Exception = lost(
-                name, worker.pid, status, over=False, out_of_memory=False, attempts=call.attempts
-            )
-            error.add_note("the pool was closed, and the call had not ended in time")
         else:
-            error = lost(
-                name,
-                worker.pid,
-                status,
-                over=over,
-                out_of_memory=self._was_out_of_memory(status),
-                attempts=call.attempts,
-            )
-        self._end_lost(call, error)
+            self._end_lost(call, self._loss(worker, call, why, status, over=over))
+
+    @staticmethod
+    def _may_run_again(worker: WorkerProcess, call: ProcessEntry, *, over: bool) -> bool:
+        if not worker.written:
+            return True  # it never started
+        return call.idempotent and not over and call.attempts < _MOST_ATTEMPTS
+
+    def _loss(
+        self, worker: WorkerProcess, call: ProcessEntry, why: str | None, status: int, *, over: bool
+    ) -> Exception:
+        """What the caller is told of the end of the worker."""
+        if why == "timeout":
+            return self._late(call, worker, stopped=True)
+        name = self.admission.name
+        oom = None if why == "close" else self._was_out_of_memory(status)
+        error = lost(
+            name, worker.pid, status, over=over, out_of_memory=oom, attempts=call.attempts
+        )
+        if why == "close":
+            error.add_note("the pool was closed, and the call had not ended in time")
+        return error
 
     def _was_out_of_memory(self, status: int) -> bool | None:
         if self._out_of_memory is None or status < 0:
@@ -372,6 +459,11 @@ class ProcessCore(DirectWait):
 
     def refuse_homeless(self, entry: ProcessEntry, error: Exception) -> None:
         """A call that has its permit will never have a worker."""
+        if isinstance(entry, ProcessTurn):
+            entry.state = ENDED
+            self.admission.give_back()
+            entry.engine.turn_refused(cast("Rejected", error))
+            return
         call = cast("Entry", entry)
         if entry.attempts > 1:
             self.end(call, False)
@@ -418,7 +510,12 @@ class ProcessCore(DirectWait):
         return min(nearest, self.tick_workers(now))
 
     def _time_out(self, worker: WorkerProcess, call: ProcessEntry) -> None:
-        if self.admission.abandon(cast("Entry", call), timed_out=True):
+        if isinstance(call, ProcessTurn):
+            if self.doom(worker, "timeout", call=call):
+                call.left = True
+                self.admission.abandon_item()
+                self.pump()
+        elif self.admission.abandon(cast("Entry", call), timed_out=True):
             self.doom(worker, "timeout", call=call)
             self.pump()
 

@@ -19,11 +19,11 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from holdfast.errors import UnderPressure
+from holdfast.errors import PoolClosed, UnderPressure
 from holdfast.pools._admission import Admission
-from holdfast.pools._broken import BrokenProcesses
+from holdfast.pools._broken import Broken
 from holdfast.pools._child import wire
 from holdfast.pools._process_calls import ProcessEntry
 from holdfast.pools._process_hub import HUB
@@ -322,21 +322,15 @@ class Crew:
     def note_broken(self, worker: WorkerProcess, error: BaseException) -> None:
         """Its initializer, or a module it was to import, has failed: no worker can work."""
         log.critical("pool %r: a worker process can't be prepared", self.admission.name, exc_info=error)
-        self.break_pool(error, f"what prepares its worker processes failed ({error!r})")
+        self.break_pool(error, f"what prepares its worker processes failed with {error!r}")
         del worker
 
     def break_pool(self, error: BaseException, why: str) -> None:
         """Nothing will ever run: say so to everybody."""
         self.broken = error
-        self.admission.why_closed = BrokenProcesses
+        self.admission.why_closed = cast("type[PoolClosed]", Broken(why, error))
         self.admission.close(refuse_waiting=True)
-
-        def make() -> Exception:
-            refusal = self.admission.refusal(BrokenProcesses, why)
-            refusal.__cause__ = error
-            return refusal
-
-        self._empty_homes(make)
+        self._empty_homes(lambda: self.admission.refusal(self.admission.why_closed, why))
 
     # ------------------------------------------------------------ ends
 

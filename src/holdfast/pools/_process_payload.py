@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from pickle import PicklingError, dumps, loads
 from typing import Any, Final
 
@@ -64,22 +65,23 @@ def encode(
             if type(value) in _SNIFFED and len(value) > INLINE:
                 return wire.CALL_SHARED | _main_flag(fn, args), None
     buffers: list[Any] = []
+    main = 0
     try:
         if shared:
             data = dumps((fn, args, kwargs), 5, buffer_callback=buffers.append)
         else:
             data = dumps((fn, args, kwargs), 5)
     except Exception as error:
+        buffers.clear()
         data = _by_value(fn, args, kwargs, error)
-    main = 0
-    if _MAIN in data:
-        main = wire.NEEDS_MAIN
-        if not _has_main_file():
-            buffers.clear()
-            data = _by_value(fn, args, kwargs, None)
-            main = 0
-        else:
-            sys.modules["__mp_main__"] = sys.modules["__main__"]  # so that replies find it
+    else:
+        if _MAIN in data:
+            if _can_be_read_again():
+                main = wire.NEEDS_MAIN
+                sys.modules["__mp_main__"] = sys.modules["__main__"]  # so that replies find it
+            else:
+                buffers.clear()
+                data = _by_value(fn, args, kwargs, None)
     if not shared or (len(data) <= INLINE and not buffers):
         return wire.CALL | main, data
     return wire.CALL_SHARED | main, (data, buffers)
@@ -87,12 +89,30 @@ def encode(
 
 def _main_flag(fn: Callable[..., Any], args: tuple[Any, ...]) -> int:
     modules = {getattr(fn, "__module__", None), *(type(value).__module__ for value in args)}
-    return wire.NEEDS_MAIN if "__main__" in modules else 0
+    return wire.NEEDS_MAIN if "__main__" in modules and _can_be_read_again() else 0
 
 
-def _has_main_file() -> bool:
+_guarded: dict[str, bool] = {}
+
+
+def _can_be_read_again() -> bool:
+    """Whether workers may read the main program for what it defines, without doing what it does.
+
+    A program that asks for its ``__name__`` expects to be imported; another one would be run.
+    """
     main = sys.modules.get("__main__")
-    return getattr(main, "__spec__", None) is not None or getattr(main, "__file__", None) is not None
+    spec = getattr(main, "__spec__", None)
+    file = getattr(main, "__file__", None) if spec is None else spec.origin
+    if file is None:
+        return False
+    found = _guarded.get(file)
+    if found is None:
+        try:
+            found = b"__name__" in Path(file).read_bytes()
+        except OSError:
+            found = False
+        _guarded[file] = found
+    return found
 
 
 def _by_value(
@@ -105,15 +125,18 @@ def _by_value(
     if find_spec("cloudpickle") is not None:
         by_value: bytes = import_module("cloudpickle").dumps((fn, args, kwargs), 5)
         return by_value
-    advice = (
-        "a process is sent the names of functions, and imports them: move it to the top level of a "
-        "module, or install cloudpickle, with which lambdas, closures and what is typed into a prompt "
-        "are sent whole"
-    )
     if error is None:
-        msg = f"can't send {fn!r} to a worker process: its __main__ is no file; {advice}"
+        msg = (
+            f"can't send {fn!r} to a worker process: it is defined in the main program, which a worker "
+            'would run again to find it. Put what the program does under `if __name__ == "__main__":`, '
+            "move the function to a module, or install cloudpickle, with which it is sent whole"
+        )
         raise PicklingError(msg)
-    error.add_note(f"the call never started; {advice}")
+    error.add_note(
+        "the call never started: a worker process is sent the name of a function, and imports it. Move "
+        "it to the top level of a module, or install cloudpickle, with which lambdas and closures are "
+        "sent whole"
+    )
     raise error
 
 

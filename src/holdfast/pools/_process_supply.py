@@ -27,6 +27,7 @@ class ProcessSupply:
     """Places for worker processes. Every method may be called from any thread."""
 
     def __init__(self) -> None:
+        self.limit = 0  # 0: it is still to be found
         self.find_limit: Callable[[], int] = lambda: 1
         self._reset()
 
@@ -38,10 +39,11 @@ class ProcessSupply:
 
     def take(self, taker: Taker) -> bool:
         """A place for one more process; False: the pool is called when there is one."""
-        limit = self.find_limit()
+        if not self.limit:
+            self.limit = self.find_limit()
         with self._lock:
             self._takers[taker] = None
-            if self.taken < limit:
+            if self.taken < self.limit:
                 self.taken += 1
                 self._waiting.pop(taker, None)
                 return True
@@ -63,6 +65,17 @@ class ProcessSupply:
             waiting, self._waiting = self._waiting, {}
         for taker in waiting:
             taker.refill()
+
+    def resize(self, limit: int) -> None:
+        """Set how many processes there may be; those beyond it end when they are idle."""
+        with self._lock:
+            self.limit = limit
+            over = self.taken - limit
+            takers = list(self._takers) if over > 0 else []
+        for taker in takers:
+            while over > 0 and taker.spare_one():
+                over -= 1
+        self.give_back(0)
 
     def leave(self, taker: Taker) -> None:
         """The pool has closed."""

@@ -2,19 +2,24 @@
 
 import asyncio
 from asyncio.events import _get_running_loop  # the one question that must cost nothing
-from collections.abc import Callable, Hashable
+from collections.abc import AsyncIterable, Callable, Hashable, Iterable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
+from holdfast._core import check
 from holdfast._core.future import CallFuture
 from holdfast._core.loops import loop_state
+from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import inherit
 from holdfast.pools._entry import ENDED
 from holdfast.pools._options import UNSET, Unset
 from holdfast.pools._process_calls import ProcessCall, ProcessLoopCall, ProcessSubmittedCall
 from holdfast.pools._process_payload import encode
+from holdfast.pools._process_stream import ProcessStreamEngine
+from holdfast.pools._stream_engine import StreamOptions
 from holdfast.pools._thread_view import PLAIN, ThreadCalls
 from holdfast.pools.deadline import inherited
+from holdfast.pools.stream import Stream
 
 if TYPE_CHECKING:
     from holdfast.pools._options import Ranked
@@ -140,6 +145,39 @@ class ProcessCalls(ThreadCalls):
         self._core.submit_blocking(call, may_block=loop is None)
         return call
 
+    def _stream(
+        self,
+        fn: Callable[[Any], Any],
+        items: Iterable[Any] | AsyncIterable[Any],
+        *,
+        limit: int | None,
+        ordered: bool,
+        outcomes: bool,
+        buffer: int | None,
+        retry: Retry | None,
+        on_end: Callable[[], None] | None,
+    ) -> Stream[Any]:
+        check.callable_("fn", fn)
+        options = StreamOptions(
+            limit=limit,
+            buffer=buffer,
+            ordered=ordered,
+            outcomes=outcomes,
+            timeout=self._options.timeout,
+            retry=retry,
+            on_end=on_end,
+        )
+        engine = ProcessStreamEngine(
+            self._core,
+            fn,
+            items,
+            options,
+            rank=self._options.rank,
+            until=inherited(),
+            idempotent=self._idempotent,
+        )
+        return Stream(engine)
+
     def _prepare(self, call: ProcessCall) -> None:
         """Pickle the call, and give it the options of this view."""
         core = self._core
@@ -150,8 +188,6 @@ class ProcessCalls(ThreadCalls):
         except Exception:
             call.state = ENDED
             raise
-        if call.kind & ~0xFF:
-            core.need_main()
         if self._idempotent:
             call.idempotent = True
         until = inherited()

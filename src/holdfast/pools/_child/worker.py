@@ -193,7 +193,7 @@ def _prepare(write_fd: int, setup: Setup) -> bool:
         for name in setup.modules:
             __import__(name)
         if setup.needs_main:
-            import_main(*setup.main)
+            import_main(*setup.main)  # it has been read before by another worker
         if setup.initializer is not None:
             initializer, args, kwargs = loads(setup.initializer)
             initializer(*args, **kwargs)
