@@ -149,9 +149,8 @@ class ProcessCore(DirectWait):
         """Write the call; what can't be pickled fails by itself, who is too late never starts."""
         now = self.now()
         if isinstance(call, ProcessTurn):
-            if not call.prepare(now, shared=self.options.shared):
-                self._end_turn(worker, call)
-                return
+            self._send_turn(worker, call, now)
+            return
         timeout = call.timeout
         if call.until is not None:
             left = call.until - now
@@ -196,7 +195,7 @@ class ProcessCore(DirectWait):
 
     def _unsent(self, worker: WorkerProcess, call: ProcessEntry, error: Exception) -> None:
         error.add_note("raised while the call was sent, which never started")
-        self._end_call(worker, call, None, error)
+        HUB.post(lambda: self._end_call(worker, call, None, error))
 
     def _refuse_late(self, worker: WorkerProcess, call: ProcessEntry) -> None:
         worker.sending = False
@@ -207,7 +206,7 @@ class ProcessCore(DirectWait):
             call.worker = None
         then = self.admission.give_back_unused(entry)
         self._finish(call, None, error)
-        self._next(worker, then)
+        HUB.post(lambda: self._next(worker, then))
 
     # ------------------------------------------------------------ back from the worker
 
@@ -224,6 +223,9 @@ class ProcessCore(DirectWait):
 
     def take_messages(self, worker: WorkerProcess) -> None:
         """Act on what has been read of a worker."""
+        if isinstance(turn := worker.call, ProcessTurn):
+            self._hear_turn(worker, turn)
+            return
         while (message := worker.take_message()) is not None:
             kind, body = message
             if kind == wire.READY:
@@ -244,9 +246,6 @@ class ProcessCore(DirectWait):
         self, worker: WorkerProcess, call: ProcessEntry, value: Any, error: BaseException | None
     ) -> None:
         """The call has its outcome, if it is still the worker's; the worker takes the next one."""
-        if isinstance(call, ProcessTurn):
-            self._end_item(worker, call, value, error)
-            return
         with self._lock:
             if worker.call is not call or worker.state == DOOMED:
                 return
@@ -262,31 +261,72 @@ class ProcessCore(DirectWait):
 
     # ------------------------------------------------------------ turns of streams
 
-    def _end_item(
-        self, worker: WorkerProcess, turn: ProcessTurn, value: Any, error: BaseException | None
-    ) -> None:
+    def _send_turn(self, worker: WorkerProcess, turn: ProcessTurn, now: float) -> None:
+        """Write the first items of a turn."""
+        worker.started = now
+        self._choose_reader(worker, prompt=False)
+        worker.due = math.inf if turn.timeout is None else now + turn.timeout
+        going = self._send_items(worker, turn, now)
+        if worker.due < HUB.wakes_at:
+            HUB.need(worker.due)
+        if not going:
+            self._end_turn(worker, turn)
+
+    def _send_items(self, worker: WorkerProcess, turn: ProcessTurn, now: float) -> bool:
+        """Write further items; whether anything is with the worker then."""
+        worker.written = True
+        try:
+            going = turn.send(worker, now, shared=self.options.shared)
+        except BrokenPipeError:
+            going = True  # what becomes of it is decided when the worker is buried
+        except Exception as error:  # noqa: BLE001 - pickling runs anybody's code
+            item = turn.sent.pop()
+            error.add_note("raised while the item was sent, which never started")
+            turn.engine.put_outcome(item, None, error, 0.0)
+            going = bool(turn.sent)
+        worker.sending = False
+        if worker.status is not None:
+            HUB.post(lambda: self._lose_if_dead(worker))
+        if len(turn.sent) > 1 and now + SOON < HUB.wakes_at:
+            HUB.need(now + SOON)
+        return going
+
+    def _hear_turn(self, worker: WorkerProcess, turn: ProcessTurn) -> None:
+        """Take all replies that are there, then send further items."""
+        engine, heard, began = turn.engine, 0, worker.started
+        now = self.now()
+        while (message := worker.take_message()) is not None:
+            kind, body = message
+            value, error = read_reply(kind, body, worker.arena)
+            with self._lock:
+                if worker.call is not turn or worker.state not in {BUSY, DEAD} or not turn.sent:
+                    return
+                item = turn.sent.popleft()
+                worker.started = now
+                worker.due = math.inf if turn.timeout is None else now + turn.timeout
+                worker.calls += heard > 0
+            heard += 1
+            engine.put_outcome(item, value, error, now - item.began)
+            del value
+        if not heard:
+            return
+        engine.adapt(heard, now - began)
+        timings = self.admission.timings
+        if timings.is_due():
+            timings.record(-1.0, (now - began) / heard, heard)
+        turn.retired = turn.retired or self.is_worn(worker)
+        if 2 * len(turn.sent) > engine.depth:
+            return
+        self._go_on(worker, turn, now)
+
+    def _go_on(self, worker: WorkerProcess, turn: ProcessTurn, now: float) -> None:
+        """Send the turn's next items, or end it."""
         with self._lock:
             if worker.call is not turn or worker.state != BUSY:
                 return
-            worker.due = math.inf
-            worn = self.is_worn(worker)
-        now, timings = self.now(), self.admission.timings
-        if timings.is_due():
-            timings.record(-1.0, now - worker.started, timings.stride)
-        turn.payload = None
-        if worn:
-            turn.since = -math.inf  # it is over after this item
-            turn.retired = True
-        if not turn.settle(value, error, now):
+            worker.sending = True
+        if not self._send_items(worker, turn, now):
             self._end_turn(worker, turn)
-            return
-        with self._lock:
-            goes_on = worker.call is turn and worker.state == BUSY
-            if goes_on:
-                worker.calls += 1
-                worker.sending = True
-        if goes_on:
-            self._send(worker, turn, prompt=False)
 
     def _end_turn(self, worker: WorkerProcess, turn: ProcessTurn) -> None:
         """A turn is over: its permit goes on, and so does its worker."""
@@ -301,6 +341,7 @@ class ProcessCore(DirectWait):
         then = self.admission.give_back()
         if turn.left:
             self.admission.unabandon_item()
+        turn.engine.end_turn(turn)
         self._next(worker, then)
         self._lose_if_dead(worker)
 
@@ -327,14 +368,14 @@ class ProcessCore(DirectWait):
         if then is not None:
             with self._lock:
                 self.homeless.appendleft(then)
-        item = turn.item
-        if item is not None and why != "cancel":
-            if not worker.written and why is None:
-                turn.engine.put_back(item)
-            else:
-                took = self.now() - item.began
-                turn.engine.put_outcome(item, None, self._loss(worker, turn, why, status, over=over), took)
-        turn.engine.leave_turn(turn)
+        engine, back = turn.engine, turn.take_back(worker)
+        if turn.sent and why != "cancel":
+            item = turn.sent.popleft()
+            took = self.now() - item.began
+            loss = self._loss(worker, turn, why, status, over=over)
+            engine.put_outcome(item, None, loss, took)
+        engine.put_back(*turn.sent, *back)
+        engine.end_turn(turn)
 
     def _note_times(self, call: ProcessEntry, ran: float) -> None:
         if call.waits_since >= 0.0:
@@ -391,10 +432,12 @@ class ProcessCore(DirectWait):
         why = worker.why
         with self._lock:
             call, worker.call = worker.call, None
-        self._bury(worker)
         if call is not None:
             call.worker = None
+            if not isinstance(call, ProcessTurn) and worker.written and worker.take_back():
+                worker.written = False  # the process has not read it
             self._decide_lost(worker, call, why, status, over=over)
+        self._bury(worker)
         self.pump()
 
     def _lose_if_dead(self, worker: WorkerProcess) -> None:
@@ -499,6 +542,13 @@ class ProcessCore(DirectWait):
                 self._time_out(worker, call)
                 continue
             nearest = min(nearest, worker.due)
+            if isinstance(call, ProcessTurn) and len(call.sent) > 1:
+                if now - worker.started >= SOON:
+                    call.engine.slow_down(call, worker)
+                    if not call.sent:  # it had not even begun the first of them
+                        self._go_on(worker, call, now)
+                else:
+                    nearest = min(nearest, worker.started + SOON)
             if not worker.attended and not worker.reader:
                 if now - worker.started >= SOON:
                     self.attend_worker(worker)

@@ -20,7 +20,6 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast._core.outcome import Outcome
@@ -28,15 +27,21 @@ from holdfast.errors import PoolClosed, Rejected, UnderPressure, WorkerLost
 from holdfast.pools._bridge import Bridge
 from holdfast.pools._feed import Dry
 from holdfast.pools._process_puller import Puller
-from holdfast.pools._process_turn import Item, ProcessTurn
+from holdfast.pools._process_hub import HUB
+from holdfast.pools._process_turn import DEEPEST, Item, ProcessTurn
 from holdfast.pools._stream_engine import SLICE, StreamEngine, StreamOptions
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
+from holdfast.pools._window import WIDEST
 
 if TYPE_CHECKING:
     from holdfast.pools._process_core import ProcessCore
+    from holdfast.pools._process_worker import WorkerProcess
 
 __all__ = ("ProcessStreamEngine",)
+
+QUICK_ITEM: Final = 100e-6
+"""Seconds from the sending of an item to its reply under which further ones are sent ahead."""
 
 _QUICK: Final = frozenset(map(type, (iter([]), iter(()), iter(range(0)), iter(range(1 << 99)))))
 """Iterators that can be asked under the lock."""
@@ -52,6 +57,7 @@ class ProcessStreamEngine(StreamEngine):
         "_puller",
         "_quick",
         "core",
+        "depth",
         "due",
         "idempotent",
         "line",
@@ -78,6 +84,7 @@ class ProcessStreamEngine(StreamEngine):
         self.until = until
         self.due: float | None = None
         self.idempotent = idempotent
+        self.depth = 1  # items that may be with one worker at once
         self.lock = threading.Lock()
         self.turns: set[ProcessTurn] = set()
         self.line: deque[Item] = deque()
@@ -213,6 +220,8 @@ class ProcessStreamEngine(StreamEngine):
             turn = self._new_turn()
         if turn is not None:
             self._post(turn)
+        elif self.exhausted:  # perhaps it has just been found out that nothing more comes
+            self.check_end()
 
     def _new_turn(self) -> ProcessTurn | None:
         """Under the lock: the turn to post, or None."""
@@ -237,37 +246,40 @@ class ProcessStreamEngine(StreamEngine):
         self.fail_input(error)
         self.check_end()
 
-    def begin_turn(self, turn: ProcessTurn) -> bool:
-        """The turn has a permit and a worker; False if there is nothing to do for it any more."""
+    def begin_turn(self, turn: ProcessTurn) -> None:
+        """The turn has a permit and a worker."""
         with self.lock:
             if self._posted is turn:
                 self._posted = None
-            has = not self._left and self._has_item()
-            if has:
-                turn.item = self.line.popleft()
-                self.turns.add(turn)
-            post = self._new_turn()
-        if post is not None:
-            self._post(post)
-        if not has:
-            self.check_end()
-        return has
+            self.turns.add(turn)
 
-    def next_item(self, turn: ProcessTurn) -> bool:
-        """The turn's item has its outcome; False if the turn is over."""
+    def next_item(self, turn: ProcessTurn) -> Item | None:
+        """The item that the turn sends next, or None; then it is over when all that it sent is back."""
         with self.lock:
-            turn.item = None
-            goes_on = not self._left and not self._gives_way(turn) and self._has_item()
-            if goes_on:
-                turn.item = self.line.popleft()
-            else:
-                self.turns.discard(turn)
-            post = self._new_turn()
+            if self._left or self._gives_way(turn) or not self._has_item():
+                return None
+            item = self.line.popleft()
+            post = self._new_turn() if self._posted is None and len(turn.sent) == 0 else None
         if post is not None:
-            self._post(post)
-        if not goes_on:
-            self.check_end()
-        return goes_on
+            HUB.post(lambda: self._post(post))
+        return item
+
+    def end_turn(self, turn: ProcessTurn) -> None:
+        """Nothing of the turn is with its worker any more, and nothing more is sent."""
+        with self.lock:
+            self.turns.discard(turn)
+        self.hire()
+        self.check_end()
+
+    def adapt(self, items: int, took: float) -> None:
+        """So many items came back within so long: are they quick enough to be sent ahead?"""
+        if took < items * QUICK_ITEM:
+            self.depth = min(2 * self.depth, DEEPEST)
+            if self.options.buffer is None and self._quick:
+                across = min(self.width, self.admission.ceiling)
+                self.window.size = max(self.window.size, min(2 * across * DEEPEST, WIDEST))
+        elif took > items * 4 * QUICK_ITEM:
+            self.depth = 1
 
     def _gives_way(self, turn: ProcessTurn) -> bool:
         if self.admission.gate is not None or turn.retired:
@@ -316,29 +328,32 @@ class ProcessStreamEngine(StreamEngine):
             if delay > 0.0:
                 self._delayed += 1
         if delay > 0.0:
-            TIMER.watch(_Later(partial(self._put_back, item, delayed=True)), delay)
+            TIMER.watch(_Later(lambda: self._retry(item)), delay)
         else:
-            self._put_back(item, delayed=False)
+            self.put_back(item)
         return True
 
-    def put_back(self, item: Item) -> None:
-        """It has not started: it is the first in line again."""
-        self._put_back(item, delayed=False)
-
-    def _put_back(self, item: Item, *, delayed: bool) -> None:
+    def put_back(self, *items: Item, hire: bool = True) -> None:
+        """They have not started: they are the first in line again."""
         with self.lock:
-            self._delayed -= delayed
             if not self._left and self.window.error is None:
-                self.line.appendleft(item)
-        self.hire()
-        self.check_end()
+                self.line.extendleft(reversed(items))
+        if hire:
+            self.hire()
+            self.check_end()
 
-    def leave_turn(self, turn: ProcessTurn) -> None:
-        """The turn has lost its worker, and with it its permit."""
+    def _retry(self, item: Item) -> None:
         with self.lock:
-            self.turns.discard(turn)
-        self.hire()
-        self.check_end()
+            self._delayed -= 1
+        self.put_back(item)
+
+    def slow_down(self, turn: ProcessTurn, worker: "WorkerProcess") -> None:
+        """The item that the worker runs is slow: those behind it go to others."""
+        self.depth = 1
+        with self.lock:
+            back = turn.take_back(worker)
+        if back:
+            self.put_back(*back)
 
     # ------------------------------------------------------------ end
 

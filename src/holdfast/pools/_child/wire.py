@@ -26,6 +26,8 @@ __all__ = (
     "RECORD_SIZE",
     "REFUSED",
     "SHARED",
+    "SLOT",
+    "SLOT_TAIL",
     "SPAWN",
     "STUCK",
     "VALUE",
@@ -35,6 +37,13 @@ HEAD = struct.Struct("<II")
 """Of a message: bytes of the body, kind."""
 
 HEAD_SIZE = HEAD.size
+
+SLOT = 512
+"""A worker reads so many bytes at once. Calls that are sent ahead fill a slot each, so that a reading is
+one call, whoever reads: the worker, or the pool, which takes back what it has not begun."""
+
+SLOT_TAIL = struct.Struct("<I")
+"""At the end of a slot: the number of its item, by which the pool knows what it has taken back."""
 
 # To a worker.
 CALL = 1

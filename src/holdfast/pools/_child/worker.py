@@ -38,11 +38,11 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:
     head_size, unpack = wire.HEAD_SIZE, wire.HEAD.unpack_from
     read, write = os.read, os.write
     flush_out, flush_err = _flushers()
-    inline = setup.inline
+    inline, slot = setup.inline, wire.SLOT
     main_ready = setup.needs_main
     _answer(write_fd, wire.READY, b"")
     while True:
-        data = read(read_fd, 65536)
+        data = read(read_fd, slot)
         if not data:
             return
         while len(data) < head_size:
@@ -57,7 +57,7 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:
             if kind & 0xFF == wire.CALL:
                 fn, args, kwargs = loads(memoryview(data)[head_size:])
             else:
-                fn, args, kwargs = arena.load(data[head_size:])
+                fn, args, kwargs = arena.load(data[head_size : head_size + size])
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
             error.add_note("raised while the worker read the call, which never started")
             answer = _error(error)
