@@ -14,20 +14,23 @@ import contextlib
 import logging
 import math
 import os
-import selectors
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from holdfast._core import clock
+from holdfast._core.clock import Latch
+from holdfast.pools._process_poll import Poller
 from holdfast.pools._threads import start_thread
 
 __all__ = ("HUB", "Client", "Hub")
 
 log = logging.getLogger("holdfast.pools")
 
-_READ: Final = selectors.EVENT_READ
+_ROUNDS: Final = 8
+"""Times that the hub goes on with what has come before it wakes those who wait: while workers answer, a
+thread that is woken for each answer would only take the interpreter."""
 
 
 class Client(Protocol):
@@ -49,10 +52,14 @@ class Hub:
         self.wakes_at = math.inf
         self._clients: set[Client] = set()
         self._posted: deque[Callable[[], None]] = deque()
-        self._selector: selectors.BaseSelector | None = None
+        self._poller: Poller | None = None
+        self._poll: Callable[[float | None], list[int]] | None = None
+        self._handlers: dict[int, Callable[[], None]] = {}
         self._wake_fds = (-1, -1)
         self._thread: threading.Thread | None = None
+        self._ident = 0
         self._awake = False
+        self.wakes: list[Latch] = []  # to be released when there is nothing else to do
 
     # ------------------------------------------------------------ clients
 
@@ -69,16 +76,16 @@ class Hub:
             self._clients.add(client)
 
     def _open(self) -> None:
-        selector = selectors.DefaultSelector()
+        poller = Poller()
         try:
             self._wake_fds = os.pipe()
         except OSError:
-            selector.close()
+            poller.close()
             raise
         for fd in self._wake_fds:
             os.set_blocking(fd, False)
-        selector.register(self._wake_fds[0], _READ, self._drain)
-        self._selector = selector
+        self._poller, self._poll, self._handlers = poller, poller.poll, {}
+        self.listen(self._wake_fds[0], self._drain)
         self._awake = False
         try:
             self._thread = start_thread("holdfast:processes", self._run)
@@ -97,20 +104,22 @@ class Hub:
 
     def is_here(self) -> bool:
         """Whether this is the hub's thread."""
-        return threading.current_thread() is self._thread
+        return self._ident == threading.get_ident()
 
     # ------------------------------------------------------------ what it listens to
 
     def listen(self, fd: int, handler: Callable[[], None]) -> None:
         """Call ``handler`` when there is something to read."""
-        selector = self._selector
-        assert selector is not None  # noqa: S101 - whoever listens has entered
-        selector.register(fd, _READ, handler)
+        poller = self._poller
+        assert poller is not None  # noqa: S101 - whoever listens has entered
+        self._handlers[fd] = handler
+        poller.register(fd)
 
     def unlisten(self, fd: int) -> None:
         """Hear no more of ``fd``."""
-        with contextlib.suppress(KeyError, ValueError, AttributeError):
-            self._selector.unregister(fd)  # type: ignore[union-attr] # None: all is over
+        if self._handlers.pop(fd, None) is not None and self._poller is not None:
+            with contextlib.suppress(KeyError, ValueError, OSError):
+                self._poller.unregister(fd)
 
     def post(self, work: Callable[[], None]) -> None:
         """Have ``work`` done on the hub's thread."""
@@ -139,13 +148,26 @@ class Hub:
     # ------------------------------------------------------------ the thread
 
     def _run(self) -> None:
-        selector = self._selector
-        assert selector is not None  # noqa: S101 - opened before the thread
-        select, now, posted = selector.select, clock.SystemClock.now, self._posted
+        poll = self._poll
+        assert poll is not None  # noqa: S101 - opened before the thread
+        handlers, now, posted = self._handlers, clock.SystemClock.now, self._posted
+        self._ident = threading.get_ident()
+        wakes, rounds = self.wakes, 0
         while True:
             wait = self.wakes_at - now()
-            for key, _ in select(None if wait == math.inf else max(0.0, wait)):
-                _do(key.data)
+            if wakes:
+                rounds += 1
+                ready = poll(0.0) if rounds < _ROUNDS else ()
+                if not ready:
+                    rounds = 0
+                    while wakes:
+                        wakes.pop().release()
+            if not wakes:
+                ready = poll(None if wait == math.inf else max(0.0, wait))
+            for fd in ready:
+                handler = handlers.get(fd)
+                if handler is not None:
+                    _do(handler)
             while posted:
                 _do(posted.popleft())
             if now() >= self.wakes_at:
@@ -172,19 +194,20 @@ class Hub:
 
     def _close(self) -> None:
         self._thread = None
+        self._ident = 0
         self.wakes_at = math.inf
-        if self._selector is not None:
-            self._selector.close()
-            self._selector = None
+        if self._poller is not None:
+            self._poller.close()
+            self._poller = self._poll = None
         for fd in self._wake_fds:
             os.close(fd)
         self._wake_fds = (-1, -1)
 
     def after_fork(self) -> None:
         """In a child: the thread and all that it listens to are the parent's."""
-        if self._selector is not None:
+        if self._poller is not None:
             with contextlib.suppress(OSError):
-                self._selector.close()
+                self._poller.close()
             for fd in self._wake_fds:
                 with contextlib.suppress(OSError):
                     os.close(fd)

@@ -140,5 +140,3 @@ class Link:
         self.closed = True
         self._ours.close()
         self._process.returncode = 0  # so that nobody here waits for it
-
-

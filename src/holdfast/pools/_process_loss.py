@@ -64,7 +64,13 @@ _UNIFIED: Final = 2
 
 
 def lost(
-    pool: str, pid: int | None, status: int, *, over: bool, out_of_memory: bool | None, attempts: int
+    pool: str,
+    pid: int | None,
+    status: int,
+    *,
+    over: bool,
+    out_of_memory: bool | None,
+    attempts: int,
 ) -> WorkerLost:
     """Make the error of a call whose worker died."""
     exitcode = None if status < 0 else os.waitstatus_to_exitcode(status)

@@ -300,7 +300,8 @@ class ProcessStreamEngine(StreamEngine):
                 window.failed += 1
                 if window.outcomes:
                     window.put(
-                        item.index, Outcome(item.index, item.value, None, error, item.attempts, took)
+                        item.index,
+                        Outcome(item.index, item.value, None, error, item.attempts, took),
                     )
                 else:
                     self.exhausted = True

@@ -98,7 +98,9 @@ class ProcessTurn(ProcessEntry):
             if type(payload) is bytes and len(payload) <= _ROOM and _SLOTS and shared:
                 self.sent.append(item)
                 message = wire.HEAD.pack(len(payload), kind) + payload
-                ahead.append(message.ljust(_PADDED, b"\0") + wire.SLOT_TAIL.pack(item.index & _MASK))
+                ahead.append(
+                    message.ljust(_PADDED, b"\0") + wire.SLOT_TAIL.pack(item.index & _MASK)
+                )
             elif self.sent:
                 engine.put_back(item, hire=False)
                 break
@@ -112,9 +114,7 @@ class ProcessTurn(ProcessEntry):
             worker.send_raw(b"".join(ahead))
         return going
 
-    def _send_alone(
-        self, worker: "WorkerProcess", item: Item, kind: int, payload: Any
-    ) -> None:
+    def _send_alone(self, worker: "WorkerProcess", item: Item, kind: int, payload: Any) -> None:
         if type(payload) is bytes:
             worker.send(kind, payload)
         elif payload is None:

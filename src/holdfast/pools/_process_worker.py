@@ -171,7 +171,9 @@ class WorkerProcess:
     def take_back(self) -> bytes:
         """Take out of its pipe what the process has not read: it never will."""
         try:
-            fd = os.open(f"/proc/self/fd/{self.writing_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = os.open(
+                f"/proc/self/fd/{self.writing_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            )
         except OSError:  # the system does not know that way, or has no descriptor left
             return b""
         taken = b""

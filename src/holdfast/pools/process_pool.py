@@ -18,7 +18,7 @@ from holdfast.pools._drain import is_called_by_a_loop, wait_idle, wait_idle_asyn
 from holdfast.pools._entry import Overflow
 from holdfast.pools._options import Sizeof, pool_options
 from holdfast.pools._process_core import ProcessCore
-from holdfast.pools._process_crew import CrewOptions
+from holdfast.pools._process_hiring import CrewOptions
 from holdfast.pools._process_setup import ProcessSetup
 from holdfast.pools._process_view import ProcessCalls
 from holdfast.pools._thread_view import PLAIN
@@ -143,7 +143,9 @@ class ProcessPool(ProcessCalls, Executor):
         if max_calls_per_worker is not None:
             check.count("max_calls_per_worker", max_calls_per_worker, least=1)
         grace = check.seconds("kill_grace", kill_grace, zero=True) or 0.0
-        setup = ProcessSetup(name, grace, max_worker_memory, tuple(preload), env, initializer, initargs)
+        setup = ProcessSetup(
+            name, grace, max_worker_memory, tuple(preload), env, initializer, initargs
+        )
         crew = CrewOptions(
             min_workers=min_workers,
             spares=check.count("spares", spares),
@@ -327,7 +329,7 @@ def _refuse_while_main_is_read() -> None:
             msg = (
                 "a worker process reads the main program, to find a function that is defined there, and "
                 "the program makes a ProcessPool as it is read: put what the program does under "
-                "`if __name__ == \"__main__\":`, or move the function to a module"
+                '`if __name__ == "__main__":`, or move the function to a module'
             )
             raise RuntimeError(msg)
         frame = frame.f_back  # type: ignore[assignment] # None at the end

@@ -152,7 +152,9 @@ class Reaper:
         for pid in self._find_rests():
             if pid not in self._rests:
                 self._rests[pid] = tree = self._tools.tree(pid)
-                self._tools.ending.add(tree, grace=grace, done=lambda left, pid=pid: self._rest_gone(pid, left))
+                self._tools.ending.add(
+                    tree, grace=grace, done=lambda left, pid=pid: self._rest_gone(pid, left)
+                )
         return bool(self._rests)
 
     def _rest_gone(self, pid: int, left: tuple) -> None:
