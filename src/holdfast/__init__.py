@@ -43,6 +43,7 @@ from holdfast.pools.deadline import deadline
 
 if TYPE_CHECKING:
     from holdfast.flow.single_flight import SingleFlight
+    from holdfast.pools.process_pool import ProcessPool
     from holdfast.sense import raise_fd_limit
 
 __version__ = "0.1.0.dev0"
@@ -62,6 +63,7 @@ __all__ = (
     "PoolClosed",
     "PoolStats",
     "Priority",
+    "ProcessPool",
     "QueueFull",
     "QueueTimeout",
     "Rate",
@@ -87,6 +89,7 @@ __all__ = (
 
 
 _LATER = {
+    "ProcessPool": "holdfast.pools.process_pool",
     "SingleFlight": "holdfast.flow.single_flight",
     "raise_fd_limit": "holdfast.sense.fd_limit",
 }

@@ -203,11 +203,14 @@ class Crew(Hiring):
             self._end_if_empty()
         if self._try_at > now:
             return self._try_at
-        if self._refusals or ended:
+        if self._gate_at <= now:
+            self._gate_at = math.inf
+            self.pump()
+        elif self._refusals or ended:
             self.pump()
         if not self.workers:
-            return self._reap_at
-        return min(self._reap_at, now + max(0.05, options.idle_timeout / 4))
+            return min(self._reap_at, self._gate_at)
+        return min(self._reap_at, self._gate_at, now + max(0.05, options.idle_timeout / 4))
 
     # ------------------------------------------------------------ the end
 

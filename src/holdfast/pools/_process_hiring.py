@@ -78,6 +78,7 @@ class Hiring:
         self._try_at = 0.0
         self._ever_ready = False
         self._reap_at = math.inf
+        self._gate_at = math.inf  # when the rate allows the next start
         self._end_watchers: list[Callable[[], None]] = []
 
     # ------------------------------------------------------------ done by the other parts
@@ -122,6 +123,9 @@ class Hiring:
             else:
                 entry = self.admission._claim()  # noqa: SLF001 - one lock for both halves of the pool
                 if entry is None:
+                    if self.admission.gate is not None and self.admission.has_work():
+                        self._gate_at = self.now() + self.admission.gate_opens_in
+                        HUB.need(self._gate_at)
                     break
             worker = idle.pop()
             self.give_locked(worker, entry)
@@ -188,7 +192,7 @@ class Hiring:
 
     def _ask_for_one(self) -> None:
         with self._lock:
-            if self._stopping:
+            if not self.shortage_locked():  # somebody else has asked meanwhile
                 PROCESSES.give_back()
                 return
             if not self._entered:
@@ -205,6 +209,7 @@ class Hiring:
             self.workers[worker.number] = worker
             worker.born = self.now()
             worker.expires = worker.born + self.options.max_age
+        HUB.need(worker.born + self.options.idle_timeout / 4)
         self._listen(worker)
         try:
             link.spawn(worker, needs_main=self._needs_main)

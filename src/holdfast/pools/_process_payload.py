@@ -123,8 +123,12 @@ def _by_value(
 ) -> bytes:
     """Pickle with cloudpickle, which can send what pickle can't, if it is installed."""
     if find_spec("cloudpickle") is not None:
-        by_value: bytes = import_module("cloudpickle").dumps((fn, args, kwargs), 5)
-        return by_value
+        try:
+            by_value: bytes = import_module("cloudpickle").dumps((fn, args, kwargs), 5)
+        except Exception as neither:
+            error = error or neither
+        else:
+            return by_value
     if error is None:
         msg = (
             f"can't send {fn!r} to a worker process: it is defined in the main program, which a worker "
