@@ -13,6 +13,7 @@ from holdfast.errors import (
     HoldfastError,
     Leaked,
     PoolClosed,
+    ProcessFailed,
     QueueFull,
     QueueTimeout,
     RateLimited,
@@ -42,9 +43,11 @@ from holdfast.pools import (
 from holdfast.pools.deadline import deadline
 
 if TYPE_CHECKING:
+    from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.pools.process_pool import ProcessPool
     from holdfast.sense import raise_fd_limit
+    from holdfast.track.process.result import ProcessResult
 
 __version__ = "0.1.0.dev0"
 
@@ -63,7 +66,12 @@ __all__ = (
     "PoolClosed",
     "PoolStats",
     "Priority",
+<<<<<<< HEAD
     "ProcessPool",
+=======
+    "ProcessFailed",
+    "ProcessResult",
+>>>>>>> i4b
     "QueueFull",
     "QueueTimeout",
     "Rate",
@@ -82,14 +90,24 @@ __all__ = (
     "deadline",
     "errors",
     "gather",
+    "process_lines",
     "raise_fd_limit",
+    "run_process",
+    "run_process_sync",
     "set_budget",
     "stream",
 )
 
 
 _LATER = {
+<<<<<<< HEAD
     "ProcessPool": "holdfast.pools.process_pool",
+=======
+    "ProcessResult": "holdfast.track.process.result",
+    "process_lines": "holdfast.flow.process",
+    "run_process": "holdfast.flow.process",
+    "run_process_sync": "holdfast.flow.process",
+>>>>>>> i4b
     "SingleFlight": "holdfast.flow.single_flight",
     "raise_fd_limit": "holdfast.sense.fd_limit",
 }

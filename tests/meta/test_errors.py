@@ -41,6 +41,7 @@ SAMPLES = {
     "stats": STATS,
     "cycle": ("pool 'a' waits for 'b'", "pool 'b' waits for 'a'"),
     "stopped": True,
+    "result": ("whatever", "there", "was"),
     "pid": 4711,
     "exitcode": -9,
     "out_of_memory": True,

@@ -121,10 +121,10 @@ def parent():
 
 def start_tools(folder):
     """Start tools in every way in which they could be lost, note their numbers, and wait."""
+    subprocess.run([sys.executable, "-c", DAEMON, folder], check=True)
     keep = [
         subprocess.Popen(["sleep", "600"]),
         subprocess.Popen(["sleep", "600"], start_new_session=True),
-        subprocess.Popen([sys.executable, "-c", DAEMON, folder]),
         subprocess.Popen(["sh", "-c", "trap '' TERM; sleep 600 & sleep 600"]),
     ]
     while len(os.listdir(folder)) < 1:

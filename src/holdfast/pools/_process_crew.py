@@ -17,7 +17,7 @@ from holdfast.pools._child import wire
 from holdfast.pools._process_calls import ProcessEntry
 from holdfast.pools._process_hiring import Hiring
 from holdfast.pools._process_hub import HUB
-from holdfast.pools._process_orphans import end_sessions
+from holdfast.pools._process_orphans import end_marked
 from holdfast.pools._process_supply import PROCESSES
 from holdfast.pools._process_worker import DEAD, DOOMED, IDLE, LEAVING, STARTING, WorkerProcess
 
@@ -78,7 +78,7 @@ class Crew(Hiring):
         if not self._stopping:
             log.error("pool %r: its zygote was ended from outside", self.admission.name)
         workers = list(self.workers.values())
-        end_sessions([worker.pid for worker in workers if worker.pid is not None])
+        end_marked(link.mark)
         for worker in workers:
             self.lose(worker, -1, over=False)
 

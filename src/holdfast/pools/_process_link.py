@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from holdfast._core.process_tree.mark import mark_environment, new_mark
 from holdfast.pools._child import wire
 from holdfast.pools._process_worker import WorkerProcess
 
@@ -57,13 +58,14 @@ class Link:
         self._on_end = on_end
         self._words = bytearray()
         self.closed = False
+        self.mark = new_mark()
         self._ours, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this very interpreter
                 [sys.executable, "-I", "-S", _BOOT, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env=env,
+                env=mark_environment(env, self.mark),
                 start_new_session=True,
             )
         except BaseException:

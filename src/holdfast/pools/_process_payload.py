@@ -5,6 +5,7 @@ fails its own call and no other. Arguments that are seen to be large are pickled
 the memory that is shared with the worker: one copy instead of three.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -92,13 +93,14 @@ def _main_flag(fn: Callable[..., Any], args: tuple[Any, ...]) -> int:
     return wire.NEEDS_MAIN if "__main__" in modules and _can_be_read_again() else 0
 
 
+_GUARD: Final = re.compile(rb"^\s*if\b[^\n#]*\b__name__\b", re.MULTILINE)
 _guarded: dict[str, bool] = {}
 
 
 def _can_be_read_again() -> bool:
     """Whether workers may read the main program for what it defines, without doing what it does.
 
-    A program that asks for its ``__name__`` expects to be imported; another one would be run.
+    A program that asks ``if __name__ ...`` expects to be imported; another one would be run.
     """
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
@@ -108,7 +110,7 @@ def _can_be_read_again() -> bool:
     found = _guarded.get(file)
     if found is None:
         try:
-            found = b"__name__" in Path(file).read_bytes()
+            found = _GUARD.search(Path(file).read_bytes()) is not None
         except OSError:
             found = False
         _guarded[file] = found

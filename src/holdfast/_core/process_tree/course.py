@@ -6,8 +6,8 @@ States:
 - ASKED: every member got SIGTERM, and SIGCONT, because a stopped one can't hear it. Members that
   appear later are asked too.
 - KILLED: the grace was over. Members were stopped until no further ones were found, then killed.
-- GONE: two readings in a row showed no member that runs. (One can miss a child that was forked while
-  it was taken.)
+- GONE: two complete readings in a row showed no member that runs. (One can miss a child that was
+  forked while it was taken.)
 - LEFT: members still run a while after SIGKILL: they belong to another user, or hang in the kernel.
 """
 
@@ -73,7 +73,7 @@ class Course:
         self.state = State.NEW
         self.told: set[tuple[int, int]] = set()  # members that were asked, or killed
         self.denied: set[tuple[int, int]] = set()
-        self.vacant = 0  # readings in a row without a member
+        self.vacant = 0  # complete readings in a row without a member
         self.left: tuple[Left, ...] = ()
 
     @property

@@ -31,6 +31,12 @@ __all__ = ("Ending",)
 _ROUNDS: Final = 50
 """Most readings in one step while members are being stopped; the next step goes on."""
 
+_PROOF: Final = 2
+"""So many complete readings without a member are the proof that there is none."""
+
+_READINGS: Final = 10
+"""Most readings for that proof: where processes come and go all the time none may be complete."""
+
 _PATIENCE: Final = 5.0
 """Seconds after SIGKILL until what still runs counts as left."""
 
@@ -119,10 +125,12 @@ class Ending:
         late = [c for c in courses if now >= c.kill_at]
         fresh = [c for c in late if c.state is not State.KILLED]
         waiting = [c for c in courses if c not in fresh and not _is_alive(c) and c.open]
-        # A second reading right away, for those whose first showed nobody.
-        for course in _look(_look(waiting)):
+        for course in _without_members(waiting):
             course.state = State.GONE
-        _kill(fresh + [c for c in waiting if c.open and c in late and c.vacant == 0])
+        due = fresh + [c for c in waiting if c.open and c in late]
+        if due:
+            self._wait = _FIRST_WAIT  # it takes the kernel no longer
+        _kill(due)
 
 
 # ---------------------------------------------------------------- asking
@@ -138,6 +146,18 @@ def _is_alive(course: Course) -> bool:
     return bool(alive)
 
 
+def _without_members(courses: list[Course]) -> list[Course]:
+    """Look at the courses until it is known of each whether it has members; returns those that have none."""
+    without: list[Course] = []
+    for _ in range(_READINGS):
+        empty = _look(courses)
+        without += [course for course in empty if course.vacant >= _PROOF]
+        courses = [course for course in empty if course.vacant < _PROOF]
+        if not courses:
+            break
+    return without + courses
+
+
 def _look(courses: list[Course]) -> list[Course]:
     """Ask the members that there are now; returns those that have none."""
     if not courses:
@@ -148,7 +168,7 @@ def _look(courses: list[Course]) -> list[Course]:
         members = course.tree.find(table)
         _reap_adopted(course.tree)
         if not members:
-            course.vacant += 1
+            course.vacant += table.complete
             vacant.append(course)
             continue
         course.vacant = 0

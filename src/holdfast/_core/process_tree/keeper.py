@@ -14,19 +14,20 @@ own, that sleeps in ``poll``. Where there is no interpreter to start (a frozen p
 
 import contextlib
 import os
-import signal
-import socket
 import sys
 import threading
 from typing import Final
 
 from holdfast._core.process_tree.mark import owner_mark
-from holdfast._core.process_tree.signals import send_own
+from holdfast._core.process_tree.register import Register
 from holdfast._core.process_tree.tree import Tree
 
 __all__ = ("KEEPER", "Keeper")
 
 _ROOM: Final = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib is not needed for it
+
+_NEEDED: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""Without them an interpreter may not find its own library; nothing else is the keeper's business."""
 
 # The packages stand there empty, so that nothing is imported but what the keeper needs.
 _PROGRAM: Final = """
@@ -45,9 +46,10 @@ class Keeper:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._line: socket.socket | None = None
+        self._line = -1
         self._pid = 0
-        self._running: dict[str, Tree | None] = {}
+        self._register: Register | None = None
+        self._places: dict[str, int] = {}
 
     @property
     def pid(self) -> int:
@@ -61,48 +63,52 @@ class Keeper:
             OSError: There is no keeper and none can be started; nothing is announced.
         """
         with self._lock:
-            if not self._say(f"?{mark}"):
+            if not self._is_there():
                 self._start()
-                self._say(f"?{mark}")
-            self._running[mark] = None
+            if self._register is not None:
+                self._places[mark] = self._register.take()
 
     def started(self, mark: str, tree: Tree) -> None:
         """It runs."""
         with self._lock:
-            self._running[mark] = tree
-            self._say(f"+{mark} {tree.root} {tree.started}")
+            if self._register is not None:
+                self._register.put(self._places.get(mark, -1), tree.root, tree.started)
 
     def ended(self, mark: str) -> None:
         """It has ended with all that it started, or was not started at all."""
         with self._lock:
-            if self._running.pop(mark, self) is not self:
-                self._say(f"-{mark}")
+            place = self._places.pop(mark, -1)
+            if self._register is not None:
+                self._register.give_back(place)
 
     def release(self) -> bool:
         """Let the keeper end, if nothing runs that it is there for; returns whether there is none now."""
         with self._lock:
-            if self._running:
+            if self._places:
                 return False
-            self._drop()
+            self._let_go()
             return True
 
     # ------------------------------------------------------------ under the lock
 
-    def _say(self, *lines: str) -> bool:
-        if self._line is None:
+    def _is_there(self) -> bool:
+        if self._pid == 0:
             return False
-        text = "".join(f"{line}\n" for line in lines).encode()
         try:
-            self._line.sendall(text, getattr(socket, "MSG_NOSIGNAL", 0))
-        except OSError:  # it is gone: somebody killed it
-            self._drop()
-            return False
-        return True
+            ended = os.waitpid(self._pid, os.WNOHANG)[0] != 0
+        except ChildProcessError:  # other code of this program has taken its status
+            ended = True
+        if ended:
+            self._pid = 0
+        return not ended
 
     def _start(self) -> None:
         if not sys.executable or getattr(sys, "frozen", False):
             return
-        ours, its = socket.socketpair()
+        if self._register is None:
+            self._register = Register()
+        self._close_line()
+        its, ours = os.pipe()
         try:
             arguments = [sys.executable, "-I", "-S", "-c", _PROGRAM]
             arguments += [_ROOM, str(os.getpid()), owner_mark()]
@@ -110,42 +116,46 @@ class Keeper:
             self._pid = os.posix_spawn(
                 sys.executable,
                 arguments,
-                {},
+                {name: os.environ[name] for name in _NEEDED if name in os.environ},
                 file_actions=[
-                    (os.POSIX_SPAWN_DUP2, its.fileno(), 0),
-                    (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, its, 0),
+                    (os.POSIX_SPAWN_DUP2, self._register.fd, 1),
                     (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
                 ],
                 setsigmask=(),
             )
         except BaseException:
-            ours.close()
+            os.close(ours)
             raise
         finally:
-            its.close()
-        ours.setblocking(False)  # a keeper that does not read is replaced, not waited for
+            os.close(its)
         self._line = ours
-        for mark, tree in self._running.items():
-            self._say(f"?{mark}" if tree is None else f"+{mark} {tree.root} {tree.started}")
 
-    def _drop(self) -> None:
-        line, self._line = self._line, None
+    def _close_line(self) -> None:
+        line, self._line = self._line, -1
+        if line >= 0:
+            os.close(line)
+
+    def _let_go(self) -> None:
+        """With nothing to do the keeper ends when its line does; then the memory goes too."""
+        self._close_line()
         pid, self._pid = self._pid, 0
-        if line is None:
-            return
-        line.close()
-        if self._running:
-            send_own(pid, signal.SIGKILL)  # else it would end them
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)  # with nothing to do it ends at once
+        if pid:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        register, self._register = self._register, None
+        if register is not None:
+            register.close()
 
     def after_fork(self) -> None:
         """Start clean in a child: the keeper is the parent's, and so is what runs."""
-        line, self._line, self._pid = self._line, None, 0
         self._lock = threading.Lock()  # the other may be held by a thread that is not here
-        self._running = {}
-        if line is not None:
-            line.close()
+        self._pid = 0
+        self._places = {}
+        self._close_line()
+        register, self._register = self._register, None
+        if register is not None:
+            register.close()
 
 
 KEEPER: Final = Keeper()

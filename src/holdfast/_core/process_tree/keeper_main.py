@@ -1,12 +1,10 @@
 """The keeper: a small process that ends what this program started when the program is gone.
 
-It is told on its standard input what is about to start (``?mark``), what has started (``+mark pid
-started``) and what has ended (``-mark``). When the program ends, however it ends, everything that is
-still there is ended as a tree: what the keeper was told of, and all that bears one of the program's
-marks.
+When the program ends, however it ends, everything that is still there is ended as a tree: what stands
+in the register that the two share, and all that bears one of the program's marks.
 
 It learns of the end from a descriptor of the program's process, so a copy of the pipe that a forked
-child holds does not hide it; where there are none, from the end of its input.
+child holds does not hide it; where there are none, from the end of its input, to which nobody writes.
 
 What had been announced may be on its way, forked and not yet under its own name: then the keeper
 looks again for a while.
@@ -22,6 +20,7 @@ from typing import Final
 from holdfast._core import clock
 from holdfast._core.process_tree import table as processes
 from holdfast._core.process_tree.ending import Ending
+from holdfast._core.process_tree.register import ABOUT, Register
 from holdfast._core.process_tree.table import read_process
 from holdfast._core.process_tree.tree import Tree
 
@@ -33,33 +32,6 @@ _GRACE: Final = 1.0
 _ON_ITS_WAY: Final = 2.0
 """Seconds for which what was announced, and has not been seen, is looked for."""
 
-_CHUNK: Final = 65536
-
-
-class Books:
-    """What the keeper was told: what is about to start, and what runs."""
-
-    def __init__(self) -> None:
-        self.announced: set[str] = set()
-        self.running: dict[str, tuple[int, int]] = {}
-        self._rest = b""
-
-    def feed(self, data: bytes) -> None:
-        """Take what has been read; the last line may still be incomplete."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._take(line.decode())
-
-    def _take(self, line: str) -> None:
-        mark, *numbers = line[1:].split()
-        self.announced.discard(mark)
-        if line[0] == "?":
-            self.announced.add(mark)
-        elif line[0] == "+":
-            self.running[mark] = int(numbers[0]), int(numbers[1])
-        else:
-            self.running.pop(mark, None)
-
 
 def main() -> None:
     """Watch the process and the owner of marks that the arguments name, and do what is to be done."""
@@ -70,33 +42,19 @@ def main() -> None:
     with contextlib.suppress(OSError):
         os.setsid()
     os.chdir("/")
-    books = Books()
-    watch(parent, books)
-    end_all(books, owner)
+    watch(parent)
+    end_all(Register(1), owner)
 
 
-def watch(parent: int, books: Books) -> None:
-    """Keep the books until the program is gone, or lets go of the keeper."""
+def watch(parent: int) -> None:
+    """Wait until the program is gone, or lets go of the keeper."""
     poll = select.poll()
     poll.register(0, select.POLLIN)
     watched = _watch_process(parent)
     if watched is not None:
         poll.register(watched, select.POLLIN)
-    os.set_blocking(0, False)
-    while True:
-        gone = os.getppid() != parent or any(fd != 0 for fd, _ in poll.poll())
-        while True:
-            try:
-                data = os.read(0, _CHUNK)
-            except BlockingIOError:
-                break
-            except ConnectionResetError:
-                return
-            if not data:
-                return
-            books.feed(data)
-        if gone:
-            return
+    if os.getppid() == parent:
+        poll.poll()
 
 
 def _watch_process(pid: int) -> int | None:
@@ -108,11 +66,12 @@ def _watch_process(pid: int) -> int | None:
         return None
 
 
-def end_all(books: Books, owner: str) -> None:
+def end_all(register: Register, owner: str) -> None:
     """End what still runs, and what turns up for as long as something announced may."""
     now = clock.SystemClock()
-    until = now.now() + (_ON_ITS_WAY if books.announced else 0.0)
-    end(_told(books))
+    about = any(pid == ABOUT for pid, _ in register)
+    until = now.now() + (_ON_ITS_WAY if about else 0.0)
+    end([Tree(pid) for pid, started in register if pid != ABOUT and _is_still(pid, started)])
     while True:
         found = _marked(owner)
         end(found)
@@ -121,15 +80,11 @@ def end_all(books: Books, owner: str) -> None:
         now.sleep(0.02)
 
 
-def _told(books: Books) -> list[Tree]:
-    """The trees whose root is still that process; what it was reaped of is found by its mark."""
-    trees: list[Tree] = []
-    for mark, (pid, started) in books.running.items():
-        if not processes.HAS_TABLE:
-            trees.append(Tree(pid, mark))
-        elif (found := read_process(pid)) is not None and found.started == started:
-            trees.append(Tree(pid, mark))
-    return trees
+def _is_still(pid: int, started: int) -> bool:
+    if not processes.HAS_TABLE:
+        return True
+    found = read_process(pid)
+    return found is not None and found.started == started
 
 
 def _marked(owner: str) -> list[Tree]:

@@ -20,7 +20,11 @@ from typing import Final, NamedTuple
 from holdfast._core import clock
 from holdfast._core.process_tree.mark import marks_of
 
-__all__ = ("HAS_TABLE", "Proc", "Table", "own_table", "read_process", "table_since")
+__all__ = ("HAS_TABLE", "Proc", "Table", "list_numbers", "own_table", "read_process", "table_since")
+
+
+_CHASES: Final = 50
+"""Most listings in one reading."""
 
 
 class Proc(NamedTuple):
@@ -49,9 +53,16 @@ class Proc(NamedTuple):
 
 
 class Table:
-    """All processes at about one moment, by number, parent, session and mark. Not to be changed."""
+    """All processes at about one moment, by number, parent, session and mark. Not to be changed.
 
-    def __init__(self, procs: Iterable[Proc]) -> None:
+    Args:
+        procs: The processes.
+        complete: Whether each that was listed could be read. One that had ended before that may have
+            left a child that was not listed.
+    """
+
+    def __init__(self, procs: Iterable[Proc], *, complete: bool = True) -> None:
+        self.complete = complete
         self.procs = {proc.pid: proc for proc in procs}
         self.children: dict[int, list[Proc]] = defaultdict(list)
         self.sessions: dict[int, list[Proc]] = defaultdict(list)
@@ -63,18 +74,25 @@ class Table:
         self._looked_since = math.inf
 
     def marked(self, mark: bytes, since: int) -> list[Proc]:
-        """Return those that bear ``mark``, of those that started at ``since`` or later.
+        """Return orphans that bear ``mark``, of those that started at ``since`` or later.
 
-        Each environment is read once, whoever asks.
+        What still has a parent of its own age is found by its parent: whoever adopts an orphan is
+        older than the trees. Each environment is read once, whoever asks.
         """
         with self._lock:
             if since < self._looked_since:
                 for proc in self.procs.values():
-                    if since <= proc.started < self._looked_since and not proc.ended:
+                    if since <= proc.started < self._looked_since and self._may_be_orphan(
+                        proc, since
+                    ):
                         for one in marks_of(proc.pid):
                             self._marks[one].append(proc)
                 self._looked_since = since
             return self._marks.get(mark, [])
+
+    def _may_be_orphan(self, proc: Proc, since: int) -> bool:
+        parent = self.procs.get(proc.parent)
+        return not proc.ended and (since <= 0 or parent is None or parent.started < since)
 
     def owned(self, owner: bytes) -> set[bytes]:
         """Return all marks that ``owner`` gave and a process of this machine still bears."""
@@ -126,11 +144,25 @@ def parse_stat(pid: int, text: bytes) -> Proc:
 def read_table() -> Table:
     """Read all processes that this one can see.
 
+    What appears meanwhile is read too, at once: so what forks and ends all the time is seen in between.
+
     Raises:
         OSError: No descriptor is left for reading it.
     """
-    numbers = (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - the cheapest way
-    return Table(proc for number in numbers if (proc := read_process(number)) is not None)
+    found: dict[int, Proc | None] = {}
+    for _ in range(_CHASES):
+        unknown = [number for number in list_numbers() if number not in found]
+        if not unknown:
+            break
+        for number in unknown:
+            found[number] = read_process(number)
+    procs = [proc for proc in found.values() if proc is not None]
+    return Table(procs, complete=len(procs) == len(found))
+
+
+def list_numbers() -> list[int]:
+    """Return the numbers of all processes that there are, ascending as far as the kernel lists them so."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - the cheapest way
 
 
 class _Shared:

@@ -15,10 +15,16 @@ given to anybody else.
 import os
 from collections import deque
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from holdfast._core.process_tree.table import HAS_TABLE, Proc, Table, read_process
+from holdfast._core.process_tree.table import HAS_TABLE, Proc, Table, read_process, read_table
+from holdfast._core.process_tree.younger import read_younger
+
+if TYPE_CHECKING:
+    import resource
 
 _me = os.getpid
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if hasattr(os, "waitid") else 0
 
 __all__ = ("Root", "Tree")
 
@@ -32,7 +38,7 @@ class Tree:
         mark: The mark in its environment (:func:`new_mark`), or None if it has none.
     """
 
-    __slots__ = ("_known", "_mark", "_sessions", "root", "started")
+    __slots__ = ("_known", "_mark", "_sessions", "_taken", "root", "started")
 
     def __init__(self, root: int, mark: str | None = None) -> None:
         self.root = root
@@ -41,6 +47,7 @@ class Tree:
         self.started = found.started if found is not None else -1
         self._known: dict[int, Proc] = {} if found is None else {root: found}
         self._sessions: set[int] = {root}
+        self._taken: tuple[int, resource.struct_rusage] | None = None
 
     def __repr__(self) -> str:
         return f"<Tree of process {self.root}>"
@@ -81,6 +88,22 @@ class Tree:
         # The root, if there was no descriptor left to look at it when it started.
         return self.started < 0 and proc.pid == self.root and proc.parent == _me()
 
+    def left_running(self, age: float) -> int:
+        """Return how many of the tree still run after its root has ended; a quick look if it is none.
+
+        Args:
+            age: Seconds since the root was started.
+
+        Raises:
+            OSError: No descriptor is left for a look.
+        """
+        if not HAS_TABLE or self.started < 0:
+            return 1  # what can't be seen is told to end
+        table = read_younger(self.root, age)
+        if table is not None and not self.find(table):
+            return 0
+        return len(self.find(read_table()))
+
     def known_alive(self) -> list[Proc]:
         """Return those members found last time that still run; asks for nothing else, so it is quick."""
         alive: list[Proc] = []
@@ -104,12 +127,31 @@ class Tree:
         """Return whether the root runs, has ended, or was reaped by somebody. It is not reaped by asking."""
         if self.root == 0:
             return Root.REAPED
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         try:
-            ended = os.waitid(os.P_PID, self.root, options) is not None
+            ended = self._has_ended()
         except ChildProcessError:
             return Root.REAPED
         return Root.ENDED if ended else Root.RUNS
+
+    def _has_ended(self) -> bool:
+        if hasattr(os, "waitid"):
+            return os.waitid(os.P_PID, self.root, _LOOK) is not None
+        # macOS before Python 3.13 can't look without reaping: what was taken is kept.
+        if self._taken is None:
+            pid, code, usage = os.wait4(self.root, os.WNOHANG)
+            self._taken = (code, usage) if pid else None
+        return self._taken is not None
+
+    def reap_root(self) -> "tuple[int, resource.struct_rusage] | None":
+        """Take the root's wait status and usage; None if it still runs.
+
+        Raises:
+            ChildProcessError: Other code of this program has taken it, or it is no child of ours.
+        """
+        if self._taken is None:
+            pid, code, usage = os.wait4(self.root, os.WNOHANG)
+            self._taken = (code, usage) if pid else None
+        return self._taken
 
 
 class Root(Enum):

@@ -1,0 +1,1 @@
+"""What is open, who opened it, and who closes it."""
