@@ -66,12 +66,9 @@ __all__ = (
     "PoolClosed",
     "PoolStats",
     "Priority",
-<<<<<<< HEAD
-    "ProcessPool",
-=======
     "ProcessFailed",
+    "ProcessPool",
     "ProcessResult",
->>>>>>> i4b
     "QueueFull",
     "QueueTimeout",
     "Rate",
@@ -100,14 +97,11 @@ __all__ = (
 
 
 _LATER = {
-<<<<<<< HEAD
     "ProcessPool": "holdfast.pools.process_pool",
-=======
     "ProcessResult": "holdfast.track.process.result",
     "process_lines": "holdfast.flow.process",
     "run_process": "holdfast.flow.process",
     "run_process_sync": "holdfast.flow.process",
->>>>>>> i4b
     "SingleFlight": "holdfast.flow.single_flight",
     "raise_fd_limit": "holdfast.sense.fd_limit",
 }
