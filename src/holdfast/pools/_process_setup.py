@@ -66,6 +66,7 @@ class ProcessSetup:
             "argv": list(sys.argv),
             "warnings": list(sys.warnoptions),
             "preload": self._preload,
+            "authkey": _authkey(),
         }
         return Link(config, named_environment(self._env), on_word=on_word, on_end=on_end)
 
@@ -78,3 +79,9 @@ def _main_program() -> tuple[str | None, str | None]:
         return spec.name, None
     file = getattr(main, "__file__", None)
     return None, os.path.abspath(file) if file is not None else None  # noqa: PTH100 - of a text
+
+
+def _authkey() -> bytes | None:
+    """What processes of ``multiprocessing`` know each other by, where this program uses that."""
+    module = sys.modules.get("multiprocessing.process")
+    return None if module is None else bytes(module.current_process().authkey)

@@ -6,8 +6,9 @@ import math
 import os
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from holdfast.pools._admission import Admission
 from holdfast.pools._drain import is_called_by_a_loop, wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
 from holdfast.pools._options import Sizeof, pool_options
+from holdfast.pools._process_chunk import run_chunk
 from holdfast.pools._process_core import ProcessCore
 from holdfast.pools._process_hiring import CrewOptions
 from holdfast.pools._process_setup import ProcessSetup
@@ -177,6 +179,33 @@ class ProcessPool(ProcessCalls, Executor):
             f"<ProcessPool {s.name!r}: {s.in_flight} of {s.limit} in flight, {s.queued} queued, "
             f"{len(self._core.workers)} processes{', closed' if self._ended else ''}>"
         )
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+    ) -> Iterator[Any]:
+        """Call ``fn`` for each item, as ``Executor.map``: all are queued at once.
+
+        For an input that is long or endless, :meth:`stream` pulls lazily, in bounded memory.
+
+        Args:
+            fn: The function.
+            iterables: Where its arguments come from.
+            timeout: Seconds from now after which the iterator raises ``TimeoutError``.
+            chunksize: Items that make one call, at least 1. A chunk is lost, timed and retried as one.
+        """
+        if chunksize < 1:
+            msg = f"chunksize must be at least 1, not {chunksize}"
+            raise ValueError(msg)
+        if chunksize == 1:
+            return super().map(fn, *iterables, timeout=timeout)
+        rows = zip(*iterables, strict=False)
+        chunks = iter(lambda: tuple(itertools.islice(rows, chunksize)), ())
+        done = super().map(partial(run_chunk, fn), chunks, timeout=timeout)
+        return itertools.chain.from_iterable(done)
 
     def pids(self) -> tuple[int, ...]:
         """Return the process numbers of the workers that there are now, spares among them."""

@@ -112,6 +112,10 @@ class Zygote:
         if self.prctl is not None:
             self.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
             self.prctl(_PR_SET_NAME, f"{config['name']}/zygote".encode()[:15], 0, 0, 0)
+        if config["authkey"] is not None:
+            from multiprocessing.process import current_process  # noqa: PLC0415 - where it is in use
+
+            current_process().authkey = config["authkey"]
         self._preload(config["preload"])
 
     def _preload(self, names: tuple[str, ...]) -> None:
