@@ -54,9 +54,13 @@ class ProcessCore(Ends):
             may_block: Whether it may be blocked before a full queue.
             prompt: Whether the caller may be about to wait for it, in this thread.
         """
-        admission, idle = self.admission, self.idle
-        if admission.timings.is_due():
+        if self.admission.timings.is_due():
             call.waits_since = self.now()
+        return self.start_at_once(call, prompt=prompt) or self._line_up(call, may_block=may_block)
+
+    def start_at_once(self, call: ProcessCall, *, prompt: bool) -> bool:
+        """Give ``call`` a permit and an idle worker, if nothing speaks against it; False else."""
+        admission, idle = self.admission, self.idle
         counters = admission.counters
         worker = None
         with self._lock:
@@ -84,9 +88,12 @@ class ProcessCore(Ends):
                     counters.peak_in_flight = in_flight
                 del idle[-1]
         if worker is None:
-            return self._line_up(call, may_block=may_block)
+            return False
         try:
-            self._send(worker, call, prompt=prompt and in_flight == 1)
+            if prompt and in_flight == 1 and not worker.attended and type(call.payload) is bytes:
+                self._send_plainly(worker, call)
+            else:
+                self._send(worker, call, prompt=prompt and in_flight == 1)
         except BaseException:  # an interrupt: the caller will never see the call
             self._drop_at_once(worker, call)
             raise

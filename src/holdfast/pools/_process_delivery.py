@@ -12,7 +12,7 @@ from holdfast.pools._child import wire
 from holdfast.pools._deadline_left import came_late, tighter
 from holdfast.pools._entry import Entry
 from holdfast.pools._process_calls import ProcessCall, ProcessEntry, ProcessSubmittedCall
-from holdfast.pools._process_direct import DirectWait
+from holdfast.pools._process_direct import SOON, DirectWait
 from holdfast.pools._process_hub import HUB
 from holdfast.pools._process_payload import read_reply
 from holdfast.pools._process_turn import ProcessTurn
@@ -79,12 +79,37 @@ class Delivery(DirectWait):
         if due < HUB.wakes_at:
             HUB.need(due)
 
+    def _send_plainly(self, worker: WorkerProcess, call: ProcessCall) -> None:
+        """Do the same for a small call that is alone in flight, whose caller may read the reply."""
+        if call.until is not None:
+            self._send(worker, call, prompt=True)
+            return
+        worker.started = now = self.now()
+        guard = now + SOON
+        if call.timeout is not None:
+            worker.due = due = now + call.timeout
+            guard = min(guard, due)
+        self._lone = worker
+        self._was_lone = True
+        call._began = True  # noqa: SLF001 - a call of ours
+        worker.written = False
+        try:
+            worker.send_raw(cast("bytes", call.payload))
+            worker.written = True
+        except BrokenPipeError:
+            pass  # it has died, and has not read the call
+        worker.sending = False
+        if worker.status is not None:
+            HUB.post(lambda: self._lose_if_dead(worker))
+        if guard < HUB.wakes_at:
+            HUB.need(guard)
+
     @staticmethod
     def write(worker: WorkerProcess, call: ProcessEntry) -> None:
         """Write the call into the worker's pipe, or into the memory that is shared with it."""
         payload = call.payload
         if type(payload) is bytes:
-            worker.send(call.kind, payload)
+            worker.send_raw(payload)
         elif payload is None:
             layout = worker.arena.dump((call.fn, call.args, call.kwargs))
             worker.send(call.kind, layout)

@@ -138,17 +138,13 @@ class DirectWait(Crew):
     ) -> bool:
         poll = worker.poll
         assert poll is not None  # noqa: S101 - else it is attended
-        until = math.inf if timeout is None else self.now() + timeout
-        wait: float = _LOOK_MS
-        while True:
-            if timeout is not None:
-                wait = max(0.0, min(_LOOK_MS, (until - self.now()) * 1000.0))
-            if poll.poll(wait):
-                break
-            if call.done() or worker.status is not None:
-                return False
-            if self.now() >= until:
-                raise TimeoutError
+        if timeout is not None or not poll.poll(_LOOK_MS):
+            until = math.inf if timeout is None else self.now() + timeout
+            while not poll.poll(max(0.0, min(_LOOK_MS, (until - self.now()) * 1000.0))):
+                if call.done() or worker.status is not None:
+                    return False
+                if self.now() >= until:
+                    raise TimeoutError
         worker.got = -1
         worker.got = got = os.readv(worker.reading_fd, (worker.inbox,))
         if not got:

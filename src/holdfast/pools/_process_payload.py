@@ -29,7 +29,7 @@ _MAIN: Final = b"\x8c\x08__main__"
 """How a pickle names the main module."""
 
 Payload = bytes | tuple[bytes, list[Any]] | None
-"""Bytes for the pipe; a pickle and the buffers beside it; or None: it is pickled when it is sent."""
+"""A whole message for the pipe; a pickle and the buffers beside it; or None: it is pickled when it is sent."""
 
 
 class WorkerTraceback(Exception):
@@ -84,7 +84,8 @@ def encode(
                 buffers.clear()
                 data = _by_value(fn, args, kwargs, None)
     if not shared or (len(data) <= INLINE and not buffers):
-        return wire.CALL | main, data
+        kind = wire.CALL | main
+        return kind, wire.HEAD.pack(len(data), kind) + data
     return wire.CALL_SHARED | main, (data, buffers)
 
 

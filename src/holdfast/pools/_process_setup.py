@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from holdfast._core import check
+from holdfast.pools._child import wire
 from holdfast.pools._process_link import Link, named_environment
 from holdfast.pools._process_payload import INLINE, encode
 
@@ -39,7 +40,9 @@ class ProcessSetup:
         self._initializer: Any = None
         if initializer is not None:
             check.callable_("initializer", initializer)
-            kind, self._initializer = encode(initializer, initargs, {}, shared=False)
+            kind, message = encode(initializer, initargs, {}, shared=False)
+            assert isinstance(message, bytes)  # noqa: S101 - nothing is shared
+            self._initializer = message[wire.HEAD_SIZE :]
             self._needs_main = bool(kind & ~0xFF)
 
     def make_link(

@@ -26,7 +26,6 @@ __all__ = ("DEEPEST", "Item", "ProcessTurn")
 DEEPEST: Final = 16
 """Most items that are with one worker at once."""
 
-_ROOM: Final = wire.SLOT - wire.HEAD_SIZE - wire.SLOT_TAIL.size
 _PADDED: Final = wire.SLOT - wire.SLOT_TAIL.size
 _SLOTS: Final = sys.platform == "linux"  # where a pipe can be opened from its other end
 
@@ -116,7 +115,7 @@ class ProcessTurn(ProcessEntry):
 
     def _send_alone(self, worker: "WorkerProcess", item: Item, kind: int, payload: Any) -> None:
         if type(payload) is bytes:
-            worker.send(kind, payload)
+            worker.send_raw(payload)
         elif payload is None:
             worker.send(kind, worker.arena.dump((self.engine.fn, (item.value,), {})))
         else:

@@ -55,7 +55,7 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:
                 main_ready = True
                 import_main(*setup.main)
             if kind & 0xFF == wire.CALL:
-                fn, args, kwargs = loads(memoryview(data)[head_size:])
+                fn, args, kwargs = loads(data[head_size : head_size + size])
             else:
                 fn, args, kwargs = arena.load(data[head_size : head_size + size])
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
@@ -82,7 +82,14 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:
 # ---------------------------------------------------------------- answers
 
 
+_SMALL = frozenset({int, float, bool, type(None)})
+
+
 def _value(value: object, arena: Arena, inline: int) -> bytes:
+    if type(value) in _SMALL:
+        data = dumps(value, 5)
+        if len(data) <= inline:
+            return wire.HEAD.pack(len(data), wire.VALUE) + data
     try:
         if arena.usable and _is_large(value, inline):
             layout = arena.dump(value)
