@@ -45,20 +45,29 @@ Opened = Iterator[tuple[Call, Callable[[Iterable[object]], Iterable[object]]]]
 @contextlib.contextmanager
 def holdfast_pool(workers: int) -> Opened:
     with ProcessPool(workers, name="bench", timeout=TIMEOUT) as pool:
-        yield (lambda item: pool.submit(no_op, item).result()), (lambda items: pool.stream(no_op, items))
+        yield (
+            (lambda item: pool.submit(no_op, item).result()),
+            (lambda items: pool.stream(no_op, items)),
+        )
 
 
 @contextlib.contextmanager
 def holdfast_submit(workers: int) -> Opened:
     with ProcessPool(workers, name="bench", timeout=TIMEOUT, max_queue=1_000_000) as pool:
-        yield (lambda item: pool.submit(no_op, item).result()), (lambda items: pool.map(no_op, items))
+        yield (
+            (lambda item: pool.submit(no_op, item).result()),
+            (lambda items: pool.map(no_op, items)),
+        )
 
 
 @contextlib.contextmanager
 def standard(workers: int, method: str | None = None) -> Opened:
     context = mp.get_context(method)
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield (lambda item: pool.submit(no_op, item).result()), (lambda items: pool.map(no_op, items))
+        yield (
+            (lambda item: pool.submit(no_op, item).result()),
+            (lambda items: pool.map(no_op, items)),
+        )
 
 
 @contextlib.contextmanager
@@ -86,7 +95,10 @@ def pebble_pool(workers: int) -> Opened:
 def loky_pool(workers: int) -> Opened:
     pool = load("loky").ProcessPoolExecutor(workers)
     try:
-        yield (lambda item: pool.submit(no_op, item).result()), (lambda items: pool.map(no_op, items))
+        yield (
+            (lambda item: pool.submit(no_op, item).result()),
+            (lambda items: pool.map(no_op, items)),
+        )
     finally:
         pool.shutdown()
 
@@ -170,14 +182,24 @@ STUCK_S = 0.3
 def holdfast_recovers(meter: Meter, n: int) -> None:
     with ProcessPool(1, name="bench") as pool:
         pool.submit(no_op, 0).result()
-        _recover(meter, n, lambda: pool.options(timeout=STUCK_S).submit(spin), lambda: pool.submit(no_op, 0))
+        _recover(
+            meter,
+            n,
+            lambda: pool.options(timeout=STUCK_S).submit(spin),
+            lambda: pool.submit(no_op, 0),
+        )
 
 
 def pebble_recovers(meter: Meter, n: int) -> None:
     pebble = load("pebble")
     with pebble.ProcessPool(max_workers=1) as pool:
         pool.schedule(no_op, args=[0]).result()
-        _recover(meter, n, lambda: pool.schedule(spin, timeout=STUCK_S), lambda: pool.schedule(no_op, args=[0]))
+        _recover(
+            meter,
+            n,
+            lambda: pool.schedule(spin, timeout=STUCK_S),
+            lambda: pool.schedule(no_op, args=[0]),
+        )
 
 
 def _recover(meter: Meter, n: int, stuck: Callable[[], Any], usable: Callable[[], Any]) -> None:
@@ -299,7 +321,8 @@ _numbers = itertools.count(1)
 def tool(seconds: str) -> None:
     """Start a tool that starts two children, one of them in a session of its own, and wait for it."""
     subprocess.run(  # noqa: S603 - our own words
-        ["/bin/sh", "-c", f"sleep {seconds} & setsid sleep {seconds} & sleep {seconds}"], check=False
+        ["/bin/sh", "-c", f"sleep {seconds} & setsid sleep {seconds} & sleep {seconds}"],
+        check=False,
     )
 
 

@@ -419,7 +419,13 @@ TARGETS: Sequence[Target] = (
             aim=aim,
         )
         for case, work, figure, must, aim in (
-            ("recover", "from a stuck call's timeout to another's result", "usable_s", 0.010, 0.001),
+            (
+                "recover",
+                "from a stuck call's timeout to another's result",
+                "usable_s",
+                0.010,
+                0.001,
+            ),
             ("start", "the first worker", "first_s", 0.060, 0.025),
             ("start", "each further worker", "further_s", 0.010, 0.003),
             ("four", "four stuck C loops, 1 s each: all callers know", "told_s", 1.3, 1.05),

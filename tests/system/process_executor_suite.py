@@ -15,14 +15,27 @@ import unittest
 from holdfast import ProcessPool, WorkerLost
 
 PACKAGE = "test.test_concurrent_futures"
-MODULES = ("test_process_pool", "test_shutdown", "test_wait", "test_as_completed", "test_init", "test_deadlock")
+MODULES = (
+    "test_process_pool",
+    "test_shutdown",
+    "test_wait",
+    "test_as_completed",
+    "test_init",
+    "test_deadlock",
+)
 
 
 class Pool(ProcessPool):
     """With the arguments of the standard class."""
 
     def __init__(
-        self, max_workers=None, mp_context=None, initializer=None, initargs=(), *, max_tasks_per_child=None
+        self,
+        max_workers=None,
+        mp_context=None,
+        initializer=None,
+        initargs=(),
+        *,
+        max_tasks_per_child=None,
     ):
         del mp_context
         if max_tasks_per_child is not None and not isinstance(max_tasks_per_child, int):
@@ -56,7 +69,11 @@ def _classes():
     for module in modules:
         for name in dir(module):
             kind = getattr(module, name)
-            if isinstance(kind, type) and issubclass(kind, mixins.ProcessPoolSpawnMixin) and issubclass(kind, unittest.TestCase):
+            if (
+                isinstance(kind, type)
+                and issubclass(kind, mixins.ProcessPoolSpawnMixin)
+                and issubclass(kind, unittest.TestCase)
+            ):
                 found.append(kind)
     return found
 

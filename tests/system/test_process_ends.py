@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-
-from holdfast._core.process_tree.mark import MARK
-from holdfast import CallTimeout, ProcessPool, WorkerLost
 from tests.system import process_jobs as jobs
+
+from holdfast import CallTimeout, ProcessPool, WorkerLost
+from holdfast._core.process_tree.mark import MARK
 
 pytestmark = [
     pytest.mark.system,
@@ -105,9 +105,12 @@ time.sleep(600)
 @pytest.mark.parametrize("victim", ["parent", "zygote"])
 def test_nothing_outlives_its_parent(victim, tmp_path):
     """SIGKILL of the program, or of its zygote, leaves no worker and no tool."""
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
-    ) as program, _killed_at_last(program):
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
+        ) as program,
+        _killed_at_last(program),
+    ):
         assert program.stdout is not None
         *workers, zygote = map(int, program.stdout.readline().split())
         started = tools(tmp_path)

@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from tests.system import process_jobs as jobs
 
 from holdfast import (
     Budget,
@@ -26,7 +27,6 @@ from holdfast import (
 )
 from holdfast.errors import Rejected
 from holdfast.pools._process_payload import WorkerTraceback
-from tests.system import process_jobs as jobs
 
 pytestmark = pytest.mark.system
 
@@ -258,7 +258,9 @@ def test_a_rate_spaces_the_starts():
     """As in every pool."""
     with ProcessPool(2, rate=Rate(2, per=0.4, burst=1)) as pool:
         began = time.monotonic()
-        assert [call.result(20) for call in [pool.submit(jobs.same, i) for i in range(5)]] == [*range(5)]
+        assert [call.result(20) for call in [pool.submit(jobs.same, i) for i in range(5)]] == [
+            *range(5)
+        ]
         assert time.monotonic() - began >= 0.7
 
 
@@ -335,7 +337,9 @@ def test_a_broken_initializer_is_said_and_does_not_fork_for_ever(initializer, ar
             error = call.exception(20)
             assert isinstance(error, PoolClosed)
             assert isinstance(error, concurrent.futures.BrokenExecutor)
-            assert "not ready" in str(error) or "in a row ended before their first call" in str(error)
+            assert "not ready" in str(error) or "in a row ended before their first call" in str(
+                error
+            )
         with pytest.raises(concurrent.futures.BrokenExecutor):
             pool.submit(jobs.same, 1)
 

@@ -7,9 +7,9 @@ import threading
 import time
 
 import pytest
+from tests.system import process_jobs as jobs
 
 from holdfast import CallTimeout, ProcessPool, Retry, WorkerLost
-from tests.system import process_jobs as jobs
 
 pytestmark = pytest.mark.system
 
@@ -26,7 +26,9 @@ def numbers(count):
     yield from range(count)
 
 
-@pytest.mark.parametrize("make", [range, lambda n: list(range(n)), numbers], ids=["range", "list", "generator"])
+@pytest.mark.parametrize(
+    "make", [range, lambda n: list(range(n)), numbers], ids=["range", "list", "generator"]
+)
 @pytest.mark.parametrize("count", [0, 1, 500])
 def test_outcomes_come_in_input_order(pool, make, count):
     """From any kind of input."""
@@ -47,7 +49,7 @@ async def test_a_coroutine_consumes_an_asynchronous_input(pool):
 
 
 def test_an_input_is_pulled_no_further_than_the_window(pool):
-    """limit + buffer items are between input and consumer."""
+    """Limit + buffer items are between input and consumer."""
     pulled = []
 
     def watched():
@@ -102,9 +104,7 @@ def test_a_worker_that_dies_costs_one_item(pool, tmp_path):
 
 def test_an_item_past_its_timeout_is_ended(pool):
     """The others are not."""
-    outcomes = list(
-        pool.options(timeout=0.4).stream(jobs.sleep, [0, 60, 0, 60, 0], outcomes=True)
-    )
+    outcomes = list(pool.options(timeout=0.4).stream(jobs.sleep, [0, 60, 0, 60, 0], outcomes=True))
 
     assert [outcome.value for outcome in outcomes] == [0, None, 0, None, 0]
     assert all(isinstance(outcomes[i].error, CallTimeout) for i in (1, 3))

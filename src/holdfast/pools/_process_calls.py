@@ -4,15 +4,13 @@ Its states are those of any call; beyond these it has a worker while it runs, or
 another one, because its worker has died and it may be run again.
 """
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from holdfast._core.clock import Latch
 from holdfast.pools._process_payload import Payload
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall
 
 if TYPE_CHECKING:
-    from holdfast.pools._process_core import ProcessCore
-    from holdfast.pools._process_worker import WorkerProcess
+    from holdfast._core.clock import Latch
 
 __all__ = ("ProcessCall", "ProcessEntry", "ProcessLoopCall", "ProcessSubmittedCall")
 
@@ -20,7 +18,7 @@ __all__ = ("ProcessCall", "ProcessEntry", "ProcessLoopCall", "ProcessSubmittedCa
 class ProcessEntry:
     """What a process pool keeps of everything that holds one of its permits."""
 
-    worker: "WorkerProcess | None" = None
+    worker: Any = None  # a WorkerProcess, while it has one
     kind = 0
     payload: Payload = None
     idempotent = False
@@ -87,13 +85,12 @@ class ProcessSubmittedCall(ProcessEntry, SubmittedCall):
         return self.cancelled()
 
     @property
-    def _host(self) -> "ProcessCore":
-        return cast("ProcessCore", self.core)
+    def _host(self) -> Any:  # a ProcessCore, which imports this
+        return self.core
 
-    @property
-    def _condition(self) -> Any:  # type: ignore[override] # asked for by whoever waits in another way
+    def watched(self) -> None:
+        """Somebody waits in a way that does not read: ``futures.wait``, a callback."""
         self._host.attend(self)
-        return super()._condition
 
     def _wait(self, timeout: float | None) -> None:
         if not self._host.wait_directly(self, timeout):

@@ -91,7 +91,7 @@ class ProcessCore(Ends):
             return False
         try:
             if prompt and in_flight == 1 and not worker.attended and type(call.payload) is bytes:
-                self._send_plainly(worker, call)
+                self._send_plainly(worker, cast("ProcessSubmittedCall", call))
             else:
                 self._send(worker, call, prompt=prompt and in_flight == 1)
         except BaseException:  # an interrupt: the caller will never see the call

@@ -9,9 +9,8 @@ thread.
 import logging
 import math
 from collections.abc import Callable
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
-from holdfast.errors import PoolClosed
 from holdfast.pools._broken import Broken
 from holdfast.pools._child import wire
 from holdfast.pools._process_calls import ProcessEntry
@@ -20,6 +19,9 @@ from holdfast.pools._process_hub import HUB
 from holdfast.pools._process_orphans import end_marked
 from holdfast.pools._process_supply import PROCESSES
 from holdfast.pools._process_worker import DEAD, DOOMED, IDLE, LEAVING, STARTING, WorkerProcess
+
+if TYPE_CHECKING:
+    from holdfast.errors import PoolClosed
 
 __all__ = ("Crew",)
 
@@ -240,8 +242,8 @@ class Crew(Hiring):
                 return
             self._link = None
         self._entered = False
-        HUB.leave(self)  # type: ignore[arg-type] # the core ticks
-        PROCESSES.leave(self)  # type: ignore[arg-type] # likewise
+        HUB.leave(self)
+        PROCESSES.leave(self)
         self._note_ended()
 
     def _note_ended(self) -> None:

@@ -79,7 +79,7 @@ class Delivery(DirectWait):
         if due < HUB.wakes_at:
             HUB.need(due)
 
-    def _send_plainly(self, worker: WorkerProcess, call: ProcessCall) -> None:
+    def _send_plainly(self, worker: WorkerProcess, call: ProcessSubmittedCall) -> None:
         """Do the same for a small call that is alone in flight, whose caller may read the reply."""
         if call.until is not None:
             self._send(worker, call, prompt=True)
@@ -114,7 +114,8 @@ class Delivery(DirectWait):
             layout = worker.arena.dump((call.fn, call.args, call.kwargs))
             worker.send(call.kind, layout)
         else:
-            worker.send(call.kind, worker.arena.put(*payload))
+            data, buffers = cast("tuple[bytes, list[Any]]", payload)
+            worker.send(call.kind, worker.arena.put(data, buffers))
 
     def _unsent(self, worker: WorkerProcess, call: ProcessEntry, error: Exception) -> None:
         error.add_note("raised while the call was sent, which never started")

@@ -34,7 +34,7 @@ SOON: Final = 0.003
 _LOOK_MS: Final = 200
 """Milliseconds after which who reads for himself looks whether somebody else has settled his call."""
 
-_ZERO: Final = bytes(wire.HEAD_SIZE)
+_ZERO: Final = bytearray(wire.HEAD_SIZE)
 
 
 class DirectWait(Crew):
@@ -110,7 +110,7 @@ class DirectWait(Crew):
             TimeoutError: It has not come in so many seconds.
         """
         worker = call.worker
-        if worker is None or worker.attended or worker.reader:
+        if worker is None or worker.attended | worker.reader:
             return False
         if not isinstance(self.clock, SystemClock):
             return False
@@ -197,7 +197,7 @@ class DirectWait(Crew):
             admission.in_flight -= 1
             counters.completed += 1
             call._result = value  # noqa: SLF001 - our own future
-            call._settled_by = None  # noqa: SLF001
+            call._settled_by = None  # type: ignore[attr-defined] # noqa: SLF001 - as _claim has it
             call._state = "FINISHED"  # noqa: SLF001
             idle.append(worker)
         call.let_go()

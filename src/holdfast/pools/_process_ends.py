@@ -5,8 +5,7 @@ import os
 from typing import Any, Final, cast
 
 from holdfast.errors import CallTimeout, Rejected
-from holdfast.pools._deadline_left import Left as DeadlineLeft
-from holdfast.pools._deadline_left import ran_longer
+from holdfast.pools._deadline_left import Left as DeadlineLeft, ran_longer
 from holdfast.pools._entry import ENDED, Entry
 from holdfast.pools._process_calls import ProcessEntry
 from holdfast.pools._process_loss import OutOfMemory, lost, timed_out

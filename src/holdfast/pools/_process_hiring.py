@@ -179,9 +179,9 @@ class Hiring:
             HUB.need(self._try_at)
             return
         for _ in range(count):
-            if not PROCESSES.take(self):  # type: ignore[arg-type] # the core has what is missing here
+            if not PROCESSES.take(self):
                 if not self.workers:
-                    PROCESSES.reclaim(self)  # type: ignore[arg-type] # likewise
+                    PROCESSES.reclaim(self)
                 return
             try:
                 self._ask_for_one()
@@ -196,7 +196,7 @@ class Hiring:
                 PROCESSES.give_back()
                 return
             if not self._entered:
-                HUB.enter(self)  # type: ignore[arg-type] # the core ticks
+                HUB.enter(self)
                 self._entered = True
             link = self._link
             if link is None:

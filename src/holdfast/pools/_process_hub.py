@@ -17,12 +17,14 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from holdfast._core import clock
-from holdfast._core.clock import Latch
 from holdfast.pools._process_poll import Poller
 from holdfast.pools._threads import start_thread
+
+if TYPE_CHECKING:
+    from holdfast._core.clock import Latch
 
 __all__ = ("HUB", "Client", "Hub")
 
@@ -52,11 +54,11 @@ class Hub:
         self.wakes_at = math.inf
         self._clients: set[Client] = set()
         self._posted: deque[Callable[[], None]] = deque()
-        self._poller: Poller | None = None
+        self._poller: Any = None  # a Poller, of whichever kind
         self._poll: Callable[[float | None], list[int]] | None = None
         self._handlers: dict[int, Callable[[], None]] = {}
         self._wake_fds = (-1, -1)
-        self._thread: threading.Thread | None = None
+        self._thread: Any = None  # where it runs
         self._ident = 0
         self._awake = False
         self.wakes: list[Latch] = []  # to be released when there is nothing else to do
@@ -153,11 +155,12 @@ class Hub:
         handlers, now, posted = self._handlers, clock.SystemClock.now, self._posted
         self._ident = threading.get_ident()
         wakes, rounds = self.wakes, 0
+        ready: list[int] = []
         while True:
             wait = self.wakes_at - now()
             if wakes:
                 rounds += 1
-                ready = poll(0.0) if rounds < _ROUNDS else ()
+                ready = poll(0.0) if rounds < _ROUNDS else []
                 if not ready:
                     rounds = 0
                     while wakes:

@@ -25,11 +25,17 @@ __all__ = ("Link", "named_environment")
 
 _BOOT: Final = str(Path(__file__).parent / "_child" / "boot.py")
 
-_NAMED: Final = frozenset(
-    """PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR TEMP TMP TERM VIRTUAL_ENV
-    LD_LIBRARY_PATH DYLD_LIBRARY_PATH SSL_CERT_FILE SSL_CERT_DIR
-    OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS NUMEXPR_NUM_THREADS""".split()
+_FILES: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TEMP", "TMP")
+_WORDS: Final = ("TERM", "LANG", "LANGUAGE", "TZ")
+_LIBRARIES: Final = (
+    "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
 )
+_THREADS: Final = tuple(f"{one}_NUM_THREADS" for one in ("OMP", "MKL", "OPENBLAS", "NUMEXPR"))
+_NAMED: Final = frozenset((*_FILES, *_WORDS, *_LIBRARIES, *_THREADS))
 
 
 def named_environment(env: Mapping[str, str] | None) -> dict[str, str]:

@@ -72,7 +72,7 @@ def encode(
             data = dumps((fn, args, kwargs), 5, buffer_callback=buffers.append)
         else:
             data = dumps((fn, args, kwargs), 5)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - pickling runs anybody's code
         buffers.clear()
         data = _by_value(fn, args, kwargs, error)
     else:
@@ -128,7 +128,7 @@ def _by_value(
     if find_spec("cloudpickle") is not None:
         try:
             by_value: bytes = import_module("cloudpickle").dumps((fn, args, kwargs), 5)
-        except Exception as neither:
+        except Exception as neither:  # noqa: BLE001 - likewise
             error = error or neither
         else:
             return by_value
@@ -156,8 +156,8 @@ def read_reply(kind: int, body: bytes, arena: Arena) -> tuple[Any, BaseException
                 value = arena.load(body)
                 arena.shrink()
                 return value, None
-            return loads(body), None
-        first, text = loads(body)
+            return loads(body), None  # noqa: S301 - of a process of ours
+        first, text = loads(body)  # noqa: S301 - likewise
     except BaseException as error:  # noqa: BLE001 - unpickling runs anybody's code
         lost = ResultLost(
             f"the call ran to its end, but its result can't be read here ({type(error).__name__}: "
@@ -169,6 +169,6 @@ def read_reply(kind: int, body: bytes, arena: Arena) -> tuple[Any, BaseException
         lost = ResultLost(f"{first}; return plain data, or a class that can be pickled")
         lost.__cause__ = WorkerTraceback(text)
         return None, lost
-    error: BaseException = first
-    error.__cause__ = WorkerTraceback(text)
-    return None, error
+    raised: BaseException = first
+    raised.__cause__ = WorkerTraceback(text)
+    return None, raised

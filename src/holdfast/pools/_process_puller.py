@@ -1,5 +1,6 @@
 """Pulls an input that may block, or run anybody's code, on a thread of its own."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -60,10 +61,8 @@ class Puller:
     def resume(self) -> None:
         """There is room again, or the stream is over; from any thread."""
         if self._latch.locked():
-            try:
+            with contextlib.suppress(RuntimeError):  # somebody else was quicker
                 self._latch.release()
-            except RuntimeError:  # somebody else was quicker
-                pass
 
     def _run(self) -> None:
         host = self._host

@@ -20,28 +20,28 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from holdfast._core.outcome import Outcome
 from holdfast.errors import PoolClosed, Rejected, UnderPressure, WorkerLost
 from holdfast.pools._bridge import Bridge
 from holdfast.pools._feed import Dry
-from holdfast.pools._process_puller import Puller
 from holdfast.pools._process_hub import HUB
+from holdfast.pools._process_puller import Puller
 from holdfast.pools._process_turn import DEEPEST, Item, ProcessTurn
+from holdfast.pools._process_worker import WorkerProcess
 from holdfast.pools._stream_engine import SLICE, StreamEngine, StreamOptions
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 from holdfast.pools._window import WIDEST
 
-if TYPE_CHECKING:
-    from holdfast.pools._process_core import ProcessCore
-    from holdfast.pools._process_worker import WorkerProcess
-
 __all__ = ("ProcessStreamEngine",)
 
 QUICK_ITEM: Final = 100e-6
 """Seconds from the sending of an item to its reply under which further ones are sent ahead."""
+
+MOST_LOSSES: Final = 3
+"""Times that an item which may be run again outlives its worker."""
 
 _QUICK: Final = frozenset(map(type, (iter([]), iter(()), iter(range(0)), iter(range(1 << 99)))))
 """Iterators that can be asked under the lock."""
@@ -69,7 +69,7 @@ class ProcessStreamEngine(StreamEngine):
 
     def __init__(
         self,
-        core: "ProcessCore",
+        core: Any,  # a ProcessCore, which imports this
         fn: Callable[[Any], Any],
         items: Iterable[Any] | AsyncIterable[Any],
         options: StreamOptions,
@@ -314,8 +314,12 @@ class ProcessStreamEngine(StreamEngine):
 
     def _try_again(self, item: Item, error: BaseException) -> bool:
         """Whether the item goes back to the line, now or later."""
-        lost = isinstance(error, WorkerLost)
-        if lost and self.idempotent and item.lost < 3 and not error.out_of_memory:  # type: ignore[attr-defined] # a WorkerLost
+        if (
+            isinstance(error, WorkerLost)
+            and self.idempotent
+            and item.lost < MOST_LOSSES
+            and not error.out_of_memory
+        ):
             item.lost += 1
             delay: float | None = 0.0
         elif self.options.retry is not None:
@@ -348,7 +352,7 @@ class ProcessStreamEngine(StreamEngine):
             self._delayed -= 1
         self.put_back(item)
 
-    def slow_down(self, turn: ProcessTurn, worker: "WorkerProcess") -> None:
+    def slow_down(self, turn: ProcessTurn, worker: WorkerProcess) -> None:
         """The item that the worker runs is slow: those behind it go to others."""
         self.depth = 1
         with self.lock:
@@ -371,8 +375,8 @@ class ProcessStreamEngine(StreamEngine):
 
     def expire(self) -> None:
         """On the timer's thread: the inherited deadline has come."""
-        from holdfast.pools._deadline_left import waited_longer  # noqa: PLC0415 - rare
         from holdfast.errors import CallTimeout  # noqa: PLC0415 - rare
+        from holdfast.pools._deadline_left import waited_longer  # noqa: PLC0415 - rare
 
         if self.window.ended:
             return

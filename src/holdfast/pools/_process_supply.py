@@ -5,8 +5,10 @@ is denied is called when a place is free; meanwhile the others are asked to let 
 """
 
 import threading
-from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("PROCESSES", "ProcessSupply")
 

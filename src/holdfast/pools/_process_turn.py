@@ -9,17 +9,14 @@ kernel gives each slot to one reader.
 
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, cast
 
 from holdfast.errors import Rejected
 from holdfast.pools._child import wire
 from holdfast.pools._entry import WAITING
 from holdfast.pools._process_calls import ProcessEntry
-from holdfast.pools._process_payload import encode
-
-if TYPE_CHECKING:
-    from holdfast.pools._process_stream import ProcessStreamEngine
-    from holdfast.pools._process_worker import WorkerProcess
+from holdfast.pools._process_payload import Payload, encode
+from holdfast.pools._process_worker import WorkerProcess
 
 __all__ = ("DEEPEST", "Item", "ProcessTurn")
 
@@ -50,8 +47,8 @@ class ProcessTurn(ProcessEntry):
     size = 0
     due: float | None = None
 
-    def __init__(self, engine: "ProcessStreamEngine") -> None:
-        self.engine = engine
+    def __init__(self, engine: Any) -> None:
+        self.engine: Any = engine  # a ProcessStreamEngine, which imports this
         self.state = WAITING
         self.abandoned = False
         self.abandoned_at: float | None = None
@@ -69,7 +66,7 @@ class ProcessTurn(ProcessEntry):
         """The pool has closed."""
         self.engine.turn_refused(error)
 
-    def send(self, worker: "WorkerProcess", now: float, *, shared: bool) -> bool:
+    def send(self, worker: WorkerProcess, now: float, *, shared: bool) -> bool:
         """Write further items, as many as are to be with a worker; False if none is with it then.
 
         Raises:
@@ -94,12 +91,10 @@ class ProcessTurn(ProcessEntry):
                 engine.put_outcome(item, None, error, 0.0)
                 continue
             self.kind = kind
-            if type(payload) is bytes and len(payload) <= _ROOM and _SLOTS and shared:
+            if type(payload) is bytes and len(payload) <= _PADDED and _SLOTS and shared:
                 self.sent.append(item)
-                message = wire.HEAD.pack(len(payload), kind) + payload
-                ahead.append(
-                    message.ljust(_PADDED, b"\0") + wire.SLOT_TAIL.pack(item.index & _MASK)
-                )
+                tail = wire.SLOT_TAIL.pack(item.index & _MASK)
+                ahead.append(payload.ljust(_PADDED, b"\0") + tail)
             elif self.sent:
                 engine.put_back(item, hire=False)
                 break
@@ -113,15 +108,15 @@ class ProcessTurn(ProcessEntry):
             worker.send_raw(b"".join(ahead))
         return going
 
-    def _send_alone(self, worker: "WorkerProcess", item: Item, kind: int, payload: Any) -> None:
-        if type(payload) is bytes:
+    def _send_alone(self, worker: WorkerProcess, item: Item, kind: int, payload: Payload) -> None:
+        if isinstance(payload, bytes):
             worker.send_raw(payload)
         elif payload is None:
             worker.send(kind, worker.arena.dump((self.engine.fn, (item.value,), {})))
         else:
-            worker.send(kind, worker.arena.put(*payload))
+            worker.send(kind, worker.arena.put(*cast("tuple[bytes, list[Any]]", payload)))
 
-    def take_back(self, worker: "WorkerProcess") -> list[Item]:
+    def take_back(self, worker: WorkerProcess) -> list[Item]:
         """Take back what has been sent and not begun."""
         taken = worker.take_back()
         if not taken or len(taken) % wire.SLOT:

@@ -97,7 +97,13 @@ class ProcessCalls(ThreadCalls):
         """
         loop = asyncio.get_running_loop()
         call = ProcessLoopCall(
-            self._core, loop_state(loop), loop.create_future(), _NO_CONTEXT, fn, args, kwargs
+            cast("Any", self._core),
+            loop_state(loop),
+            loop.create_future(),
+            _NO_CONTEXT,
+            fn,
+            args,
+            kwargs,
         )
         self._prepare(call)
         self._core.submit(call, may_block=True, prompt=False)
@@ -131,7 +137,7 @@ class ProcessCalls(ThreadCalls):
         Returns:
             A future; what can't be pickled is reported by it.
         """
-        call = ProcessSubmittedCall(self._core, _NO_CONTEXT, fn, args, kwargs)
+        call = ProcessSubmittedCall(cast("Any", self._core), _NO_CONTEXT, fn, args, kwargs)
         try:
             self._prepare(call)
         except Exception as error:

@@ -122,7 +122,7 @@ class WorkerProcess:
             raise
         theirs, self.writing_fd, self.reading_fd, answers = opened[:4]
         self.to_send = (theirs, answers, *opened[5:])
-        self.arena = Arena(opened[4] if len(opened) > 4 else -1)
+        self.arena = Arena(opened[4] if arena >= 0 else -1)
 
     def close_theirs(self) -> None:
         """Its ends are with the process now, or will never be."""

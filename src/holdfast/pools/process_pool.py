@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 from holdfast._core import check, clock
@@ -352,7 +352,7 @@ def _usual_workers() -> int:
 
 def _refuse_while_main_is_read() -> None:
     """A worker that reads the main program must not make the pool that the program makes."""
-    frame = sys._getframe(2)  # noqa: SLF001 - who asks makes the difference
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - who asks makes the difference
     while frame is not None:
         if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "__mp_main__":
             msg = (
@@ -361,7 +361,7 @@ def _refuse_while_main_is_read() -> None:
                 '`if __name__ == "__main__":`, or move the function to a module'
             )
             raise RuntimeError(msg)
-        frame = frame.f_back  # type: ignore[assignment] # None at the end
+        frame = frame.f_back
 
 
 def _at_exit() -> None:

@@ -12,10 +12,16 @@ Where the system has no memory without a name (``memfd_create``), there is no ar
 through the pipe.
 """
 
+from __future__ import annotations
+
 import mmap
 import os
 import struct
 from _pickle import Pickler, loads
+
+TYPE_CHECKING = False  # the module typing takes longer to import than all of this
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ("KEPT", "LAYOUT", "Arena", "make_arena_fd")
 
@@ -79,21 +85,21 @@ class Arena:
             Exception: It can't be pickled.
         """
         self._pos = 0
-        buffers: list[object] = []
+        buffers: list[Any] = []
         pickler = Pickler(self, 5, buffer_callback=buffers.append)
         pickler.dump(value)
         return self._close_message(buffers)
 
-    def put(self, data: bytes, buffers: list[object]) -> bytes:
+    def put(self, data: bytes, buffers: list[Any]) -> bytes:
         """Copy a pickle that was made already; returns what the other side has to know."""
         self._pos = 0
         self.write(data)
         return self._close_message(buffers)
 
-    def _close_message(self, buffers: list[object]) -> bytes:
+    def _close_message(self, buffers: list[Any]) -> bytes:
         layout = [_SIZE.pack(self._pos)]
         for buffer in buffers:
-            with buffer.raw() as raw:  # type: ignore[attr-defined] # a PickleBuffer
+            with buffer.raw() as raw:
                 self._pos = -(-self._pos // _ALIGN) * _ALIGN
                 layout.append(_SIZE.pack(raw.nbytes << 1 | raw.readonly))
                 self.write(raw)
@@ -138,6 +144,10 @@ class Arena:
             self._pos = max(self._pos, end)
             with whole[: sizes[0]] as part:
                 return loads(part, buffers=buffers)
+
+    def load_call(self, layout: bytes) -> Any:
+        """Return the same, where it is a call: its function and its arguments."""
+        return self.load(layout)
 
     def _see(self) -> None:
         """Map what the other side may have added."""

@@ -1,7 +1,8 @@
 """The program of a zygote: ``python -I -S boot.py <control socket>``.
 
-The root package, and the rooms on the way to what is needed, are put in place as empty shells, because what they import
-would take longer than all the rest. Workers take the shells away again before they run anybody's code.
+The root package, and the rooms on the way to what is needed, are put in place as empty shells,
+because what they import would take longer than all the rest. Workers take the shells away again
+before they run anybody's code.
 """
 
 import sys

@@ -6,10 +6,16 @@ worker holds more than half of the bound, else five times a second; a look costs
 for each worker, in the zygote.
 """
 
+from __future__ import annotations
+
 import os
 
 from holdfast._core.clock import SystemClock
 from holdfast.pools._child import wire
+
+TYPE_CHECKING = False  # the module typing takes longer to import than all of this
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ("Monitor",)
 
@@ -22,7 +28,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class Monitor:
     """The bound, and what was found last."""
 
-    def __init__(self, zygote, bound: int) -> None:  # noqa: ANN001 - a Zygote, which imports this
+    def __init__(self, zygote: Any, bound: int) -> None:
         self._zygote = zygote
         self._bound = bound
         self._next = 0.0

@@ -9,10 +9,19 @@ else's until it is reaped, and it is reaped when nothing of it is left; what was
 alone, but for rests of workers, which the kernel makes children of this process.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 
 from holdfast.pools._child import wire
+
+TYPE_CHECKING = False  # the module typing takes longer to import than all of this
+if TYPE_CHECKING:
+    from typing import Any
+
+    from holdfast._core.process_tree.tree import Tree
+    from holdfast.pools._child.tools import Tools
 
 __all__ = ("Reaper",)
 
@@ -33,7 +42,7 @@ class _Worker:
         self.grace = grace
         self.asked_at = now
         self.dead = False
-        self.tree = None  # of it and all that it started, while that is being ended
+        self.tree: Tree | None = None  # of it and all that it started, while that is being ended
         self.gone = False  # the tree has come to its end
         self.stuck = False
 
@@ -41,15 +50,15 @@ class _Worker:
 class Reaper:
     """Those that are being ended, and the rests of those that have ended."""
 
-    def __init__(self, zygote, grace: float) -> None:  # noqa: ANN001 - a Zygote, which imports this
+    def __init__(self, zygote: Any, grace: float) -> None:
         self._zygote = zygote
         self._grace = grace
         self._workers: dict[int, _Worker] = {}
-        self._rests: dict[int, object] = {}  # that are being ended
+        self._rests: dict[int, Tree] = {}  # that are being ended
         self._left: set[int] = set()  # that can't be ended
         self._children = f"/proc/self/task/{os.getpid()}/children"
         self._knows_children = zygote.prctl is not None and os.path.exists(self._children)  # noqa: PTH110 - no pathlib here
-        self._tools = None
+        self._made: Tools | None = None
 
     @property
     def idle(self) -> bool:
@@ -59,14 +68,20 @@ class Reaper:
     @property
     def prepared(self) -> bool:
         """Whether all is there that ending somebody takes."""
-        return self._tools is not None
+        return self._made is not None
 
     def prepare(self) -> None:
         """Import what is needed for ending somebody, before it is needed."""
-        if self._tools is None:
+        if self._made is None:
             from holdfast.pools._child.tools import Tools  # noqa: PLC0415 - takes its time
 
-            self._tools = Tools()
+            self._made = Tools()
+
+    @property
+    def _tools(self) -> Tools:
+        self.prepare()
+        assert self._made is not None  # noqa: S101 - prepared just now
+        return self._made
 
     def end(self, pid: int, grace: float) -> None:
         """Begin to end a worker."""
@@ -92,7 +107,7 @@ class Reaper:
         waits = [self._tools.ending.step()] if self._rests or self._has_trees() else []
         self._find_dead()
         for worker in tuple(self._workers.values()):
-            waits.append(self._move(worker, now, rests))
+            waits.append(self._move(worker, now, rests))  # noqa: PERF401 - it moves them
         return min((wait for wait in waits if wait is not None), default=None)
 
     # ------------------------------------------------------------ inside
@@ -152,21 +167,22 @@ class Reaper:
         for pid in self._find_rests():
             if pid not in self._rests:
                 self._rests[pid] = tree = self._tools.tree(pid)
-                self._tools.ending.add(
-                    tree, grace=grace, done=lambda left, pid=pid: self._rest_gone(pid, left)
-                )
+                self._end_rest(pid, tree, grace)
         return bool(self._rests)
 
-    def _rest_gone(self, pid: int, left: tuple) -> None:
-        del self._rests[pid]
-        if left:
-            self._left.add(pid)
+    def _end_rest(self, pid: int, tree: Tree, grace: float) -> None:
+        def gone(left: tuple[Any, ...]) -> None:
+            del self._rests[pid]
+            if left:
+                self._left.add(pid)
+
+        self._tools.ending.add(tree, grace=grace, done=gone)
 
     def _find_rests(self) -> list[int]:
         """Children of this process that are no workers; those that have ended are reaped."""
         if not self._knows_children:
             return []
-        rests = []
+        rests: list[int] = []
         for pid in self._read_children():
             if pid in self._zygote.workers or pid in self._left:
                 continue

@@ -5,12 +5,19 @@ or the process ends; an answer is written whole before the next call is read. Wh
 flushed before its answer. Nothing of a call is kept after its answer.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from _pickle import PicklingError, dumps, loads
 
 from holdfast.pools._child import wire
 from holdfast.pools._child.arena import Arena
+
+TYPE_CHECKING = False  # the module typing takes longer to import than all of this
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 __all__ = ("Setup", "serve")
 
@@ -30,7 +37,7 @@ class Setup:
         self.inline = 0
 
 
-def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:
+def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:  # noqa: C901, PLR0912, PLR0915 - the hot loop, in one piece
     """Live the life of a worker; returns when it is over."""
     if not _prepare(write_fd, setup):
         return
@@ -41,6 +48,9 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:
     inline, slot = setup.inline, wire.SLOT
     main_ready = setup.needs_main
     _answer(write_fd, wire.READY, b"")
+    fn: Any
+    data: Any
+    answer: Any
     while True:
         data = read(read_fd, slot)
         if not data:
@@ -57,7 +67,7 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:
             if kind & 0xFF == wire.CALL:
                 fn, args, kwargs = loads(data[head_size : head_size + size])
             else:
-                fn, args, kwargs = arena.load(data[head_size : head_size + size])
+                fn, args, kwargs = arena.load_call(data[head_size : head_size + size])
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
             error.add_note("raised while the worker read the call, which never started")
             answer = _error(error)
@@ -69,10 +79,10 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:
             else:
                 answer = _value(value, arena, inline)
                 value = None
-        fn = args = kwargs = data = None
+        fn = args = kwargs = data = None  # nothing of it is kept
         flush_out()
         flush_err()
-        if len(answer) <= 65536:
+        if len(answer) <= _PIPE:
             write(write_fd, answer)
         else:
             _write_all(write_fd, answer)
@@ -149,6 +159,7 @@ def _lost(what: str, value: object, why: BaseException, text: str = "") -> bytes
 
 
 _LONGEST = 200
+_PIPE = 65536
 
 
 def _answer(fd: int, kind: int, body: bytes) -> None:
@@ -182,7 +193,7 @@ def _write_all(fd: int, data: bytes) -> None:
             done += os.write(fd, view[done : done + 65536])
 
 
-def _flushers():  # noqa: ANN202 - two functions without arguments
+def _flushers() -> tuple[Callable[[], None], Callable[[], None]]:
     def nothing() -> None:
         pass
 

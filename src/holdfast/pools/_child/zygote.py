@@ -16,6 +16,8 @@ a child of the zygote, which is a subreaper too: a child that is no worker is su
 subreapers (not on Linux) it is found as far as :mod:`holdfast._core.process_tree` can.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal
@@ -26,6 +28,12 @@ from _pickle import loads
 from holdfast.pools._child import wire
 from holdfast.pools._child.reaper import Reaper
 from holdfast.pools._child.worker import Setup, serve
+
+TYPE_CHECKING = False  # the module typing takes longer to import than all of this
+if TYPE_CHECKING:
+    from typing import Any
+
+    from holdfast.pools._child.monitor import Monitor
 
 __all__ = ("main",)
 
@@ -53,7 +61,7 @@ def _read_config(control: socket.socket) -> bytes:
 class Zygote:
     """Its state: which workers there are, and which of them are being ended."""
 
-    def __init__(self, control: socket.socket, config: dict) -> None:
+    def __init__(self, control: socket.socket, config: dict[str, Any]) -> None:
         self.control = control
         self.config = config
         self.workers: dict[int, int] = {}  # by process number
@@ -65,18 +73,19 @@ class Zygote:
         self.setup.inline = config["inline"]
         self.prctl = _prctl()
         self.reaper = Reaper(self, config["grace"])
-        self.monitor = None
+        self.monitor: Monitor | None = None
         if config["max_memory"]:
             from holdfast.pools._child.monitor import Monitor  # noqa: PLC0415 - where it is wanted
 
             self.monitor = Monitor(self, config["max_memory"])
+        self.wake_fds = (-1, -1)
         self.gone = False  # the pool's process
 
     def run(self) -> None:
         """Serve until the pool is gone and everything has ended."""
         self._prepare()
         wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if _LINUX else _pipe()
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _heard)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         self.wake_fds = wake_read, wake_write
         poll = select.poll()
@@ -151,7 +160,7 @@ class Zygote:
         if self.gone:
             return
         first, second, third = (*numbers, 0, 0, 0)[:3]
-        try:
+        try:  # noqa: SIM105 - contextlib takes longer to import than all of this
             self.control.sendall(wire.RECORD.pack(kind, worker, first, second, third))
         except OSError:
             pass  # it has gone: the next reading says so
@@ -187,7 +196,7 @@ class Zygote:
 
     def _fork(self, worker: int, fds: list[int]) -> None:
         try:
-            if len(fds) < 2:
+            if len(fds) < 2:  # noqa: PLR2004 - a pipe there and one back
                 raise OSError(_EMFILE, "descriptors were lost on the way")  # noqa: TRY301 - one way out
             pid = os.fork()
         except OSError as error:
@@ -233,13 +242,14 @@ def _become_worker(zygote: Zygote, worker: int, fds: list[int]) -> None:
                 os._exit(0)  # the zygote ended before it could be watched
         for name in [name for name in sys.modules if name.partition(".")[0] == "holdfast"]:
             del sys.modules[name]
-        serve(fds[0], fds[1], fds[2] if len(fds) > 2 else -1, zygote.setup)
+        read_fd, write_fd, *arena = fds
+        serve(read_fd, write_fd, arena[0] if arena else -1, zygote.setup)
         code = 0
-    except BaseException:  # noqa: BLE001 - there is nobody above
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # noqa: BLE001 - there is nobody above
+        sys.excepthook(type(error), error, error.__traceback__)
     finally:
         for stream in (sys.stdout, sys.stderr):
-            try:
+            try:  # noqa: SIM105 - see above
                 stream.flush()
             except BaseException:  # noqa: BLE001, S110 - nothing is left to be done
                 pass
@@ -253,17 +263,20 @@ _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def _prctl():  # noqa: ANN202 - a function of the system's
+def _prctl() -> Any:
     if not _LINUX:
         return None
     try:
         import ctypes  # noqa: PLC0415 - some builds have none
 
         function = ctypes.CDLL(None).prctl
-        function.argtypes = None
     except Exception:  # noqa: BLE001 - then it is done without
         return None
     return function
+
+
+def _heard(number: int, frame: Any) -> None:
+    """Nothing to do: the signal has written to the pipe that is polled."""
 
 
 def _threads() -> int:
