@@ -9,7 +9,7 @@ kernel gives each slot to one reader.
 
 import sys
 from collections import deque
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from holdfast.errors import Rejected
 from holdfast.pools._child import wire
@@ -112,9 +112,10 @@ class ProcessTurn(ProcessEntry):
         if isinstance(payload, bytes):
             worker.send_raw(payload)
         elif payload is None:
-            worker.send(kind, worker.arena.dump((self.engine.fn, (item.value,), {})))
+            nothing: dict[str, Any] = {}
+            worker.send(kind, worker.arena.dump((self.engine.fn, (item.value,), nothing)))
         else:
-            worker.send(kind, worker.arena.put(*cast("tuple[bytes, list[Any]]", payload)))
+            worker.send(kind, worker.arena.put(*payload))
 
     def take_back(self, worker: WorkerProcess) -> list[Item]:
         """Take back what has been sent and not begun."""
