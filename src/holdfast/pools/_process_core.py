@@ -63,42 +63,43 @@ class ProcessCore(Ends):
         admission, idle = self.admission, self.idle
         counters = admission.counters
         worker = None
-        with self._lock:
-            in_flight = admission.in_flight
-            if (
-                idle
-                and in_flight < admission.ceiling
-                and not admission._line  # noqa: SLF001 - one lock for both halves of the pool
-                and admission.gate is None
-                and not admission.closed
-                and not admission.abandoned
-                and not self.homeless
-            ):
-                # One step after the other, none of which an interrupt can come into: no call is made.
-                worker = idle[-1]
-                worker.state = BUSY
-                worker.sending = True
-                worker.call = call
-                worker.calls += 1
-                call.worker = worker
-                call.state = RUNNING
-                admission.in_flight = in_flight = in_flight + 1
-                counters.submitted += 1
-                if in_flight > counters.peak_in_flight:
-                    counters.peak_in_flight = in_flight
-                del idle[-1]
-        if worker is None:
-            return False
         try:
+            with self._lock:
+                in_flight = admission.in_flight
+                if (
+                    idle
+                    and in_flight < admission.ceiling
+                    and not admission._line  # noqa: SLF001 - one lock for both halves of the pool
+                    and admission.gate is None
+                    and not admission.closed
+                    and not admission.abandoned
+                    and not self.homeless
+                ):
+                    # One step after the other, none of which an interrupt can come into: no call is made.
+                    worker = idle[-1]
+                    worker.state = BUSY
+                    worker.sending = True
+                    worker.call = call
+                    worker.calls += 1
+                    call.worker = worker
+                    call.state = RUNNING
+                    admission.in_flight = in_flight = in_flight + 1
+                    counters.submitted += 1
+                    if in_flight > counters.peak_in_flight:
+                        counters.peak_in_flight = in_flight
+                    del idle[-1]
+            if worker is None:
+                return False
             if prompt and in_flight == 1 and not worker.attended and type(call.payload) is bytes:
                 self._send_plainly(worker, cast("ProcessSubmittedCall", call))
             else:
                 self._send(worker, call, prompt=prompt and in_flight == 1)
+            if not idle and len(self.workers) < admission.ceiling + self.options.spares:
+                HUB.post(self.pump)  # a spare for the next one
         except BaseException:  # an interrupt: the caller will never see the call
-            self._drop_at_once(worker, call)
+            if worker is not None:
+                self._drop_at_once(worker, call)
             raise
-        if not idle and len(self.workers) < admission.ceiling + self.options.spares:
-            self.pump()  # a spare for the next one
         return True
 
     def _drop_at_once(self, worker: WorkerProcess, call: ProcessCall) -> None:
@@ -123,8 +124,15 @@ class ProcessCore(Ends):
             raise
         if dropped is not None:
             admission.refuse_dropped(dropped)
-        self.pump()
+        self._pump_soon()
         return queued
+
+    def _pump_soon(self) -> None:
+        """Start what may start: on the hub's thread, where no interrupt comes, if there is one."""
+        if self._entered:
+            HUB.post(self.pump)
+        else:
+            self.pump()
 
     def submit_blocking(self, call: ProcessSubmittedCall, *, may_block: bool) -> None:
         """Like :meth:`submit`; blocks this thread while the queue is full."""
@@ -243,7 +251,7 @@ class ProcessCore(Ends):
             self._end_lost(call, None)
         elif worker is not None:
             self.doom(worker, "cancel", call=call)
-        self.pump()
+        self._pump_soon()
         return True
 
     def give_up(self, call: ProcessCall) -> None:
