@@ -66,6 +66,7 @@ class Target:
         return [name for name in names if name is not None]
 
 
+FLIGHT = "SingleFlight.run"
 STREAM = "AsyncPool.stream"
 GATHER = "Semaphore + gather"
 RUN = "ThreadPool.run"
@@ -267,6 +268,57 @@ TARGETS: Sequence[Target] = (
         comparison="faster",
         must=10,
         aim=80,
+    ),
+    Target(
+        claim="single_flight",
+        case="crowd",
+        work="10,000 callers of one key with a deadline each",
+        ours=FLIGHT,
+        peer="bare future, no deadline",
+        comparison="cost",
+        must=1.3,
+        aim=1.1,
+    ),
+    Target(
+        claim="single_flight",
+        case="crowd",
+        work="10,000 callers of one key with a deadline each",
+        ours=FLIGHT,
+        peer="wait_for + shield",
+        comparison="faster",
+        must=2,
+        aim=3,
+    ),
+    Target(
+        claim="single_flight",
+        case="threads",
+        work="10,000 callers of one key, coroutines or threads",
+        ours=FLIGHT,
+        peer="a parked thread each",
+        comparison="faster",
+        must=50,
+        aim=300,
+    ),
+    Target(
+        claim="single_flight",
+        case="held",
+        work="10,000 callers of one key that wait, each",
+        ours=FLIGHT,
+        comparison="value",
+        figure="session_bytes",
+        must=1.2 * KB,
+        aim=1.0 * KB,
+    ),
+    Target(
+        claim="single_flight",
+        case="held",
+        work="10,000 callers of one key that wait: threads beyond those of a bare future",
+        ours=FLIGHT,
+        peer="bare future, no deadline",
+        comparison="more",
+        figure="threads",
+        must=0,
+        aim=0,
     ),
     Target(
         claim="sessions",

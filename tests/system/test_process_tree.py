@@ -11,8 +11,9 @@ import pytest
 from tests.system.failure_programs import run_program, thread_limit, wait_until
 from tests.system.process_counts import children_of, sleepers
 
-from holdfast._core.process_tree import table as tables
+from holdfast._core.process_tree import keeper_main, table as tables
 from holdfast._core.process_tree.mark import mark_environment, new_mark
+from holdfast._core.process_tree.register import Register
 from holdfast._core.process_tree.tree import Tree
 from holdfast._core.process_tree.waiting import end_tree_async, end_trees
 
@@ -102,7 +103,7 @@ while time.monotonic() < until:      # each process starts the next one, in a ne
 def test_a_chain_that_forks_and_ends_all_the_time_is_caught(sleepers):
     """It is never where it was when it was looked for; it is stopped where it is."""
     process, tree = start(sys.executable, "-S", "-E", "-c", RUNS_AWAY, sleepers.seconds)
-    wait_until(lambda: process.pid not in sleepers.living() and sleepers.living())
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # the chain has moved on
 
     left = end_trees([tree], grace=0.05)
 
@@ -127,6 +128,7 @@ ENDS_WHAT_GROWS = f"""
 import os, subprocess, sys
 from holdfast._core.process_tree.mark import mark_environment, new_mark
 from holdfast._core.process_tree.table import read_table
+from holdfast._core.process_tree.register import Register
 from holdfast._core.process_tree.tree import Tree
 from holdfast._core.process_tree.waiting import end_trees
 from tests.system.failure_programs import enter_thread_limit, report, wait_until
@@ -171,6 +173,7 @@ def test_a_process_of_another_user_is_told_as_left(sleepers):
         pytest.skip("no setpriv")
     source = """
 import os, subprocess, sys
+from holdfast._core.process_tree.register import Register
 from holdfast._core.process_tree.tree import Tree
 from holdfast._core.process_tree.waiting import end_trees
 from tests.system.failure_programs import report
@@ -221,6 +224,24 @@ def test_without_a_proc_the_group_is_ended(sleepers, monkeypatch):
     assert process.wait() == -signal.SIGKILL
 
 
+def test_a_keeper_without_a_proc_ends_the_groups_it_was_told_of(sleepers, monkeypatch):
+    """As on macOS; what is deaf is killed after the grace, and what only was about to start is nobody."""
+    monkeypatch.setattr(tables, "HAS_TABLE", False)
+    monkeypatch.setattr(keeper_main, "_GRACE", 0.05)
+    mild, _ = shell("sleep {s} & sleep {s}", sleepers, least=3)
+    deaf, _ = shell("trap '' TERM; sleep {s} & sleep {s}; true", sleepers, least=6)
+    register = Register()
+    for pid in (mild.pid, deaf.pid):
+        register.put(register.take(), pid, -1)
+    register.take()
+
+    keeper_main.end_all(register, "nobody")
+
+    wait_until(lambda: not sleepers.living())
+    register.close()
+    assert (mild.wait(), deaf.wait()) == (-signal.SIGTERM, -signal.SIGKILL)
+
+
 def test_where_the_end_can_only_be_seen_by_reaping_the_status_is_kept(sleepers, monkeypatch):
     """As on macOS before Python 3.13."""
     monkeypatch.setattr(tables, "HAS_TABLE", False)
@@ -240,6 +261,7 @@ def test_orphans_that_come_to_a_subreaper_are_reaped():
     source = """
 import ctypes, os, subprocess
 from holdfast._core.process_tree.mark import mark_environment, new_mark
+from holdfast._core.process_tree.register import Register
 from holdfast._core.process_tree.tree import Tree
 from holdfast._core.process_tree.waiting import end_trees
 from tests.system.failure_programs import report, wait_until

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 import holdfast
 from holdfast import AsyncPool, CallFuture, Outcome, PoolStats, Stream, StreamStats, ThreadPool
+from holdfast.flow.idempotency import Idempotent, MemoryStore
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -230,3 +231,41 @@ async def errors_carry_typed_attributes(pool: AsyncPool) -> None:
         assert_type(error.exitcode, int | None)
     except holdfast.Leaked as error:
         assert_type(error.held, tuple[str, ...])
+
+
+async def programs_and_their_lines(pool: AsyncPool) -> None:
+    """What a tool gives back."""
+    done = await holdfast.run_process(["git", "log"], timeout=10, pool=pool, check=True)
+    assert_type(done, holdfast.ProcessResult)
+    assert_type(done.stdout, bytes)
+    assert_type(done.returncode, int | None)
+    async with holdfast.process_lines(["git", "log"], pool=pool, stderr="stdout") as lines:
+        assert_type([line async for line in lines], list[bytes])
+        assert_type(lines.result, holdfast.ProcessResult | None)
+
+
+def programs_in_blocking_code() -> None:
+    """The same without a loop."""
+    done = holdfast.run_process_sync("a", shell=True, input=b"x", env={})  # noqa: S604 - never run
+    assert_type(done, holdfast.ProcessResult)
+    with holdfast.process_lines(["git", "log"]) as lines:
+        assert_type(list(lines), list[bytes])
+
+
+async def one_run_per_key(flight: holdfast.SingleFlight) -> None:
+    """A flight, and calls that are remembered, keep the types of their functions."""
+    assert_type(await flight.run("k", answer, "why?", hot=True), int)
+    assert_type(flight.run_sync("k", parse, "path"), bytes)
+    assert_type(flight.wrap(parse)("path"), bytes)
+    once = Idempotent(MemoryStore(), unfinished="repeat")
+    assert_type(await once.run("k", answer, "why?"), int)
+    pool = AsyncPool(1, idempotency=once)
+    keyed = pool.options(idempotency_key="k", timeout=5)
+    assert_type(await keyed.run(answer, "why?", hot=True), int)
+    assert_type(await keyed.submit(answer, "why?"), int)
+    await keyed.run(answer, 1)  # type: ignore[arg-type]
+    threads = ThreadPool(1, idempotency=once)
+    made = threads.options(idempotency_key="parse-{}".format)
+    assert_type(made.stream(parse, ["a"]), Stream[bytes])
+    assert_type(await made.gather(parse, ["a"]), list[bytes])
+    ThreadPool(1, idempotency=MemoryStore())  # type: ignore[arg-type]

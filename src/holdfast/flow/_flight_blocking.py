@@ -16,6 +16,7 @@ from holdfast.flow._flight_handover import pass_on
 from holdfast.flow._flight_ring import INSIDE, untie
 from holdfast.flow._flight_run import OPEN, Run
 from holdfast.flow._flight_stall import unwatch, watch
+from holdfast.pools._deadlock_park import park
 
 __all__ = ("join_blocking", "run_blocking")
 
@@ -81,8 +82,13 @@ def _park(core: FlightCore, waiter: ThreadWaiter, timeout: float | None) -> bool
     latch = waiter.latch
     woken = False
     try:
-        woken = core.clock.acquire(latch, timeout)
-    except BaseException:  # an interrupt
+        target = waiter.run.awaited()
+        woken = (
+            park(core.clock, target[0], latch, timeout)  # a worker thread may keep it from running
+            if target
+            else core.clock.acquire(latch, timeout)
+        )
+    except BaseException:  # an interrupt, or a ring of waits
         _leave(core, waiter, timed_out=False)
         raise
     finally:

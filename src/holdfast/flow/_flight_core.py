@@ -24,7 +24,7 @@ from contextvars import copy_context
 from typing import Any
 
 from holdfast._core.loops import LoopState, loop_state
-from holdfast.flow._flight_group import LoopGroup, ThreadWaiter
+from holdfast.flow._flight_group import LoopGroup
 from holdfast.flow._flight_handover import pass_on
 from holdfast.flow._flight_ring import INSIDE, Mark, renew_lock, ring_lock
 from holdfast.flow._flight_run import ABORTED, ERROR, OPEN, VALUE, Call, Run, Waiters, Work
@@ -192,8 +192,8 @@ class FlightCore(FlightTable):
         self._give_up(run, group.size)
         self._drop(run, group)
 
-    def stand_up(self, run: Run, waiter: ThreadWaiter) -> None:
-        """Under the lock: a thread does not wait for the run any more."""
+    def stand_up(self, run: Run, waiter: Waiters) -> None:
+        """Under the lock: a thread, or the holder of a future, does not wait for the run any more."""
         del run.groups[waiter]
         self._give_up(run, 1)
 

@@ -182,6 +182,10 @@ class LoopGroup:
         self.calls.clear()
         self.forget_deadline()
 
+    def futures(self) -> "list[asyncio.Future[bool]]":
+        """What they wait on; a copy."""
+        return list(self._waiting)
+
     def forget_deadline(self) -> None:
         """On the loop: nobody is left to watch over."""
         if self._due is not None:
@@ -210,3 +214,7 @@ class ThreadWaiter:
     def announce(self) -> None:
         """Let the thread go on."""
         self.latch.release()
+
+    def futures(self) -> tuple[()]:
+        """A thread has none."""
+        return ()

@@ -12,7 +12,7 @@ being cancelled.
 """
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from holdfast.errors import Aborted, CallTimeout
@@ -51,12 +51,21 @@ class Waiters(Protocol):
         """The run is over: wake them; from any thread, without the flight's lock."""
         ...
 
+    def futures(self) -> Iterable[Any]:
+        """What they wait on, where that is a future; may be called at any moment."""
+        ...
+
 
 class Work(Protocol):
     """The work of a run, where it can be stopped."""
 
     def stop(self) -> None:
         """Ask it to end; from any thread, without the flight's lock."""
+        ...
+
+    @property
+    def future(self) -> Any:
+        """The future that it settles at its end; None where it has ended, or has not begun."""
         ...
 
 
@@ -74,7 +83,7 @@ class Run:
         groups: Who is to be woken.
         latest: The group that was joined last, which the next caller mostly joins too.
         filling: Groups that are still being filled, by loop and timeout.
-        leader: The future of the caller whose call it is, who gets an error as it was raised.
+        leader: The future of the caller whose call it is, who gets an error as it was raised; or None.
         led_in: The group of that future.
         term: Counts the leaders; what an earlier one says at its end is not heard any more.
         work: What can be stopped when nobody waits any more; None for work in a caller's own thread.
@@ -117,12 +126,18 @@ class Run:
         self.led_in: Any = None
         self.latest: Any = None
         self.filling: dict[tuple[asyncio.AbstractEventLoop, float | None], Any] = {}
-        self.leader: asyncio.Future[bool] | None = None
+        self.leader: object = None
         self.term = 0
         self.work: Work | None = None
         self.watch: tuple[Timed, float] | None = None
         self.stalled = False
         self._traceback: TracebackType | None = None
+
+    def awaited(self) -> list[Any]:
+        """What could bring its outcome about, for the search for deadlocks; takes no lock."""
+        work = self.work
+        future = None if work is None else work.future
+        return [] if future is None else [future]
 
     @property
     def joiners(self) -> int:

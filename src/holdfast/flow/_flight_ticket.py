@@ -9,6 +9,7 @@ from holdfast.flow._flight_core import FlightCore
 from holdfast.flow._flight_group import LoopGroup
 from holdfast.flow._flight_ring import INSIDE, ring_lock, shown
 from holdfast.flow._flight_run import OPEN
+from holdfast.pools._awaiting import follow
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 
@@ -223,3 +224,12 @@ async def _wait(group: LoopGroup, future: "asyncio.Future[bool]") -> Any:
         return group.outcome(future)
     finally:
         del group, future  # the traceback of an error keeps this frame
+
+
+def _awaited(names: dict[str, Any]) -> list[Any]:
+    """What a caller of ``join`` waits for."""
+    awaited: list[Any] = names["group"].run.awaited() if "group" in names else []
+    return awaited
+
+
+follow(_wait, _awaited)

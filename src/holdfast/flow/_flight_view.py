@@ -13,6 +13,7 @@ from holdfast.flow._flight_stats import FlightStats
 from holdfast.flow._flight_ticket import Ticket
 from holdfast.flow._flight_wrap import wrap
 from holdfast.flow.stream import is_async
+from holdfast.pools._awaiting import follow
 
 if TYPE_CHECKING:
     from holdfast.flow._flight_group import LoopGroup
@@ -117,9 +118,8 @@ class FlightCalls:
 
         What most callers of a storm find at the first look, they find here; the rest is the core's.
         """
-        future: Future[bool] = (
-            Future()
-        )  # of the running loop, found in C: half the cost of asking first
+        # Of the running loop, which is found in C, at half the cost of asking for it first.
+        future: Future[bool] = Future()
         core = self._core
         lock = core.lock
         lock.acquire()  # not `with`, which takes twice as long
@@ -229,3 +229,12 @@ class FlightCalls:
     def stats(self) -> FlightStats:
         """Return one consistent reading of the flight, with the keys in flight and their age."""
         return self._core.stats()
+
+
+def _awaited(names: dict[str, Any]) -> list[Any]:
+    """What a caller of ``run`` waits for."""
+    awaited: list[Any] = names["seat"].run.awaited() if "seat" in names else []
+    return awaited
+
+
+follow(FlightCalls.run, _awaited)

@@ -17,7 +17,7 @@ from holdfast.flow._flight_run import OPEN, Call, Run, Work
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 
-__all__ = ("Host", "start_task")
+__all__ = ("Host", "note_unheard", "start_task")
 
 log = logging.getLogger("holdfast.flow")
 
@@ -45,7 +45,7 @@ class Host(Protocol):
 class _TaskWork:
     """A task that runs the work, and can be told to stop."""
 
-    __slots__ = ("host", "led", "mailbox", "run", "task", "term")
+    __slots__ = ("future", "host", "led", "mailbox", "run", "term")
 
     def __init__(self, host: Host, run: Run, mailbox: LoopState, led: "set[_TaskWork]") -> None:
         self.host = host
@@ -53,7 +53,7 @@ class _TaskWork:
         self.term = run.term
         self.mailbox = mailbox
         self.led = led
-        self.task: asyncio.Task[None] | None = None
+        self.future: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
         """Cancel the task; a loop that has closed has nothing left to cancel."""
@@ -64,8 +64,8 @@ class _TaskWork:
 
     def deliver(self) -> None:
         """On the loop."""
-        if self.task is not None:
-            self.task.cancel()
+        if self.future is not None:
+            self.future.cancel()
 
     def over(self, task: "asyncio.Task[None] | None") -> None:
         """The task has ended, or will never."""
@@ -77,7 +77,11 @@ class _TaskWork:
             self.host.ending.discard(self)
         if task is not None and not task.cancelled():
             task.exception()  # what the loop has been told already
-        self.task = None
+        self.future = None
+
+    def waiting(self) -> list[Any]:
+        """The futures of those who wait for it, for the search for deadlocks; takes no lock."""
+        return [one for group in tuple(self.run.groups) for one in group.futures()]
 
     def loop_closed(self) -> None:
         """The loop closes with the work unfinished."""
@@ -96,7 +100,7 @@ def start_task(
     body = _drive(host, run, work.term, *call)
     outer = INSIDE.set(run.mark)
     try:
-        work.task = task = loop.create_task(body)
+        work.future = task = loop.create_task(body)
     except BaseException as error:
         body.close()
         host.abort(run, work.term, error, "its work could not be started")
@@ -133,16 +137,21 @@ async def _drive(
         if not isinstance(error, Exception):
             raise
         if not heard:
-            log.warning(
-                "flight %r: the run for %s failed after everyone who waited for it had left",
-                host.name,
-                shown(run.key),
-                exc_info=error,
-            )
+            note_unheard(host, run, error)
     else:
         host.end(run, term, value, None)
     finally:
         del host, run, fn, args, kwargs  # the traceback of an error keeps this frame
+
+
+def note_unheard(host: Host, run: Run, error: Exception) -> None:
+    """Log an error that has nobody left to be raised to."""
+    log.warning(
+        "flight %r: the run for %s failed after everyone who waited for it had left",
+        host.name,
+        shown(run.key),
+        exc_info=error,
+    )
 
 
 def _awaitable(fn: Callable[..., Any], made: Any) -> Awaitable[Any]:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 from holdfast.errors import Aborted, Failed, Rejected, ResultLost
@@ -54,33 +55,66 @@ class IdempotentCore:
         kwargs: dict[str, Any],
     ) -> Any:
         """Await the function and note its outcome, unless the store knows one."""
-        claim = await self._begin(key)
+        claim = await self.begin(key)
         if isinstance(claim, Record):
             return _answer(claim)
         try:
             value = await fn(*args, **kwargs)
         except Exception as error:
-            await self._ask(self._note, key, claim, None, error)
+            await self.ask(self.note, key, claim, None, error)
             raise
-        await self._ask(self._note, key, claim, value, None)
+        await self.ask(self.note, key, claim, value, None)
         return value
 
     def once_blocking(
         self, key: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """The same in this thread."""
-        claim = self._take(key)
+        claim = self.take(key)
         if isinstance(claim, Record):
             return _answer(claim)
         try:
             value = fn(*args, **kwargs)
         except Exception as error:
-            self._note(key, claim, None, error)
+            self.note(key, claim, None, error)
             raise
-        self._note(key, claim, value, None)
+        self.note(key, claim, value, None)
         return value
 
-    def _note(self, key: str, claim: Claim, value: Any, error: BaseException | None) -> None:
+    async def once_in(
+        self,
+        key: str,
+        run: Callable[..., Awaitable[Any]],
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        blocking: bool,
+    ) -> Any:
+        """The same inside of a pool: a recorded outcome takes no permit, and a start is noted under one."""
+        known = await self.ask(self._store.get, key)
+        if known is not None and not (self._repeat and known.state == "started"):
+            return _answer(known)
+        return await run(self.bound(key, fn, blocking=blocking), *args, **kwargs)
+
+    def bound(self, key: str, fn: Callable[..., Any], *, blocking: bool) -> Callable[..., Any]:
+        """Return the function with the store around it; of its own name and kind."""
+        return self._bound_blocking(key, fn) if blocking else self._bound(key, fn)
+
+    def _bound(self, key: str, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @wraps(fn)
+        async def once(*args: Any, **kwargs: Any) -> Any:
+            return await self.once(key, fn, args, kwargs)
+
+        return once
+
+    def _bound_blocking(self, key: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(fn)
+        def once(*args: Any, **kwargs: Any) -> Any:
+            return self.once_blocking(key, fn, args, kwargs)
+
+        return once
+
+    def note(self, key: str, claim: Claim, value: Any, error: BaseException | None) -> None:
         """Tell the store how it ended. Never raises: the caller has an outcome, whatever the store does."""
         try:
             if error is None:
@@ -106,24 +140,33 @@ class IdempotentCore:
                 shown(key),
             )
 
+    def forget(self, key: str, claim: Claim) -> None:
+        """Say that what was to start has not. Never raises: then the store says more than there was."""
+        try:
+            self._store.forget(key, claim)
+        except Exception:
+            log.exception("flight %r: %s is noted as started and was not", self._name, shown(key))
+
     # ------------------------------------------------------------ asking the store
 
-    async def _begin(self, key: str) -> Claim | Record:
+    async def begin(self, key: str) -> Claim | Record:
+        """Do the same as :meth:`take` where it blocks no loop; a caller that is cancelled takes nothing."""
         if not self._store.blocking:
-            return self._take(key)
-        asking = asyncio.ensure_future(self._ask(self._take, key))
+            return self.take(key)
+        asking = asyncio.ensure_future(self.ask(self.take, key))
         try:
             return await asyncio.shield(asking)
         except asyncio.CancelledError:
             claim = await asking
             if isinstance(claim, Claim):  # noted as started, and now it will not start
-                await self._ask(self._store.forget, key, claim)
+                await self.ask(self._store.forget, key, claim)
             raise
 
-    def _take(self, key: str) -> Claim | Record:
+    def take(self, key: str) -> Claim | Record:
+        """Note a start, or return what is known of the key instead."""
         return self._store.begin(key, take_over=self._repeat)
 
-    async def _ask(self, fn: Callable[..., T], *args: Any) -> T:
+    async def ask(self, fn: Callable[..., T], *args: Any) -> T:
         """Call a function of the store where it blocks no loop, and to its end."""
         if not self._store.blocking:
             return fn(*args)

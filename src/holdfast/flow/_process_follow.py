@@ -117,8 +117,15 @@ class Following:
         if task is None or task.done():
             return
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait((task,))
+        cancelled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.wait((task,))
+            except asyncio.CancelledError as error:
+                cancelled = error
+                task.cancel()  # once more: without further grace
+        if cancelled is not None:
+            raise cancelled
 
     def let_go(self) -> None:
         """End the program soon, because its reader has gone; from any thread, at any moment."""

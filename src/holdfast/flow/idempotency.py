@@ -6,6 +6,8 @@ from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar, cast, overload
 
 from holdfast._core import check
+from holdfast._core.future import CallFuture
+from holdfast.flow._flight_future import submit_run
 from holdfast.flow._idempotency_calls import IdempotentCore
 from holdfast.flow._idempotency_memory import MemoryStore
 from holdfast.flow._idempotency_record import Claim, IdempotencyStore, Record
@@ -168,6 +170,66 @@ class Idempotent:
             return self.run_sync(key(*args, **kwargs), fn, *args, **kwargs)
 
         return once
+
+    # ------------------------------------------------------------ for pools
+
+    async def run_in(
+        self,
+        key: str,
+        run: Callable[..., Awaitable[Any]],
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        blocking: bool,
+    ) -> Any:
+        """Do the same as :meth:`run`, but that ``run(fn, *args, **kwargs)`` is what calls the function.
+
+        What ``pool.options(idempotency_key=...).run`` does: joiners and recorded outcomes take no permit,
+        and the start is noted when there is one, so a call that never came out of the line is not said to
+        have started.
+
+        Args:
+            key: As for :meth:`run`.
+            run: Runs the function somewhere, such as ``pool.run``.
+            fn: The function.
+            args: Its arguments.
+            kwargs: Its named arguments.
+            blocking: Whether ``fn`` is a blocking function, and ``run`` calls it in a thread.
+
+        Raises:
+            Exception: As :meth:`run`, and what ``run`` raises.
+        """
+        return await self.flight.run(
+            _text(key), self._core.once_in, key, run, fn, args, kwargs, blocking
+        )
+
+    def submit_in(
+        self,
+        key: str,
+        submit: Callable[..., CallFuture[Any]],
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        blocking: bool,
+    ) -> CallFuture[Any]:
+        """Do the same as :meth:`run_in` with ``submit``, such as ``pool.submit``, and return a future.
+
+        Each caller gets a future of its own; cancelling it touches nobody else, and the last one to leave
+        takes the call with it, if that can be stopped. A recorded outcome takes a permit here.
+
+        Raises:
+            Exception: What ``submit`` raises, such as ``QueueFull``.
+        """
+        once = self._core.bound(_text(key), fn, blocking=blocking)
+        flight = self.flight
+        return submit_run(
+            flight._core,  # noqa: SLF001 - the flight is this object's
+            flight._timeout,  # noqa: SLF001 - as above
+            key,
+            lambda: submit(once, *args, **kwargs),
+        )
 
     def close(self) -> None:
         """Let nobody in any more and end the thread of a store that blocks; the store stays open."""

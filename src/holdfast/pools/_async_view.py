@@ -15,6 +15,7 @@ from holdfast.pools._async_stream import AsyncStreamEngine
 from holdfast.pools._async_submit import AsyncCall
 from holdfast.pools._deadline_calls import DeadlineAsyncCall
 from holdfast.pools._deadline_run import run_within
+from holdfast.pools._keyed import IdempotencyKey
 from holdfast.pools._options import UNSET, Options, Ranked, Unset
 from holdfast.pools._ranked_stream import RankedAsyncStream
 from holdfast.pools._ranked_wait import enter
@@ -34,6 +35,7 @@ class _Owner(Protocol):
     """What a view asks of its pool."""
 
     def _bridge_loop(self) -> asyncio.AbstractEventLoop: ...
+    def _keyed(self, view: "AsyncCalls", key: IdempotencyKey | Unset) -> "AsyncCalls": ...
 
 
 class AsyncCalls:
@@ -58,6 +60,7 @@ class AsyncCalls:
         queue_timeout: float | Unset | None = UNSET,
         key: Hashable | Unset = UNSET,
         priority: float | Unset = UNSET,
+        idempotency_key: IdempotencyKey | Unset | None = UNSET,
     ) -> "AsyncCalls":
         """Return a light view of this pool whose calls and streams have other options.
 
@@ -67,15 +70,21 @@ class AsyncCalls:
             key: Whom they belong to, anything hashable; in a pool with ``order=Fair()`` only.
             priority: How urgent they are, lower is more, 0 is usual; in a pool with
                 ``order=Priority()`` only.
+            idempotency_key: Names what they do, so that a retry gets the recorded outcome; in a pool with
+                ``idempotency`` only. A string for one call, or a function of the call's arguments that
+                returns it; None is no key.
 
         Raises:
-            ValueError: ``key`` or ``priority`` would mean nothing to this pool, or is none.
+            ValueError: ``key``, ``priority`` or ``idempotency_key`` would mean nothing to this pool, or is
+                none.
         """
         view = AsyncCalls()
         view._core = self._core
         view._options = self._options.with_(timeout, queue_timeout, key, priority)
         view._owner = self._pool
-        return view
+        if idempotency_key is UNSET or idempotency_key is None:
+            return view
+        return self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
 
     async def run(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Await ``fn(*args, **kwargs)`` in this task, as soon as there is a permit.

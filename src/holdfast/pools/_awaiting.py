@@ -42,10 +42,12 @@ __all__ = (
     "chain",
     "chained_task",
     "code_of",
+    "follow",
     "frame_of",
     "is_asyncio",
     "is_concurrent",
     "is_task",
+    "of_a_run",
     "seconds_left",
 )
 
@@ -201,6 +203,8 @@ def _if_none_has_ended(futures: Iterable[Any]) -> list[Any] | None:
 def _from_frame(links: list[Link]) -> list[Any] | None:
     """What the innermost coroutine waits for, if it is one of asyncio's that wait for others."""
     code, frame = code_of(links[-1]), frame_of(links[-1])
+    if frame is not None and (find := _followed.get(code)) is not None:
+        return _if_none_has_ended(find(frame.f_locals))
     known = _FRAMES.get(code.co_qualname)
     if known is None or frame is None:
         return None
@@ -249,6 +253,28 @@ _FRAMES: Final[dict[str, Callable[[dict[str, Any], list[Link]], list[Any] | None
 }
 
 
+def of_a_run(one: object, name: str) -> bool:
+    """Whether ``one`` is a part of somebody's run, and can be asked for ``name``; runs no foreign code."""
+    kind = type(one)
+    return kind.__module__.startswith("holdfast.flow.") and hasattr(kind, name)
+
+
+_followed: dict[CodeType, Callable[[dict[str, Any]], Iterable[Any]]] = {}
+
+
+def follow(function: Callable[..., Any], find: Callable[[dict[str, Any]], Iterable[Any]]) -> None:
+    """Let the search see through a coroutine function that waits for what others bring about.
+
+    The other way goes over the callbacks of what it waits for: one whose owner is ours and has
+    ``waiting()`` names the futures of those who wait.
+
+    Args:
+        function: What awaits a future as its innermost step.
+        find: Given the names in its frame, says which futures could end the wait; none if it can't be told.
+    """
+    _followed[function.__code__] = find
+
+
 # ---------------------------------------------------------------- who waits
 
 
@@ -284,7 +310,9 @@ def _owner(one: Any) -> Iterator[Any]:
             one = getattr(one, "_parent_task", None)
     elif name == "_AsCompletedIterator":
         one = one._done  # noqa: SLF001 - asyncio has no other word of it
-    if isinstance(one, asyncio.Queue):
+    if of_a_run(one, "waiting"):
+        yield from one.waiting()
+    elif isinstance(one, asyncio.Queue):
         yield from tuple(cast("Any", one)._getters)  # noqa: SLF001 - asyncio has no other word of it
     elif one is not None:
         yield one

@@ -31,6 +31,7 @@ from holdfast.pools._awaiting import (
     is_asyncio,
     is_concurrent,
     is_task,
+    of_a_run,
 )
 from holdfast.pools._deadlock_above import is_entry, place_in_line
 from holdfast.pools._deadlock_known import KNOWN, Holder, pool_of
@@ -228,6 +229,9 @@ class Look:
 def _of_future(node: Any) -> list[Any] | None:
     if is_asyncio(node) and not node.done():
         return awaited(node)
+    if of_a_run(node, "awaited"):
+        run: Any = node
+        return None if run.done() else run.awaited() or None
     if is_concurrent(node) and not node.done() and (task := chained_task(node)) is not None:
         return [task]
     return None

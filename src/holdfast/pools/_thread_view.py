@@ -13,6 +13,7 @@ from holdfast._core.loops import end_pass_here, loop_state
 from holdfast._core.outcome import Outcome
 from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCall, inherit
+from holdfast.pools._keyed import IdempotencyKey
 from holdfast.pools._options import UNSET, Options, Ranked, Unset
 from holdfast.pools._ranked_stream import RankedThreadStream
 from holdfast.pools._stats import PoolStats
@@ -38,6 +39,7 @@ class _Owner(Protocol):
 
     @property
     def name(self) -> str: ...
+    def _keyed(self, view: "ThreadCalls", key: IdempotencyKey | Unset) -> "ThreadCalls": ...
 
 
 class ThreadCalls:
@@ -62,6 +64,7 @@ class ThreadCalls:
         queue_timeout: float | Unset | None = UNSET,
         key: Hashable | Unset = UNSET,
         priority: float | Unset = UNSET,
+        idempotency_key: IdempotencyKey | Unset | None = UNSET,
     ) -> "ThreadCalls":
         """Return a light view of this pool whose calls and streams have other options.
 
@@ -71,15 +74,21 @@ class ThreadCalls:
             key: Whom they belong to, anything hashable; in a pool with ``order=Fair()`` only.
             priority: How urgent they are, lower is more, 0 is usual; in a pool with
                 ``order=Priority()`` only.
+            idempotency_key: Names what they do, so that a retry gets the recorded outcome; in a pool with
+                ``idempotency`` only. A string for one call, or a function of the call's arguments that
+                returns it; None is no key.
 
         Raises:
-            ValueError: ``key`` or ``priority`` would mean nothing to this pool, or is none.
+            ValueError: ``key``, ``priority`` or ``idempotency_key`` would mean nothing to this pool, or is
+                none.
         """
         view = ThreadCalls()
         view._core = self._core
         view._options = self._options.with_(timeout, queue_timeout, key, priority)
         view._owner = self._pool
-        return view
+        if idempotency_key is UNSET or idempotency_key is None:
+            return view
+        return self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
 
     async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call ``fn`` on a worker thread and return what it returns.

@@ -6,7 +6,7 @@ import itertools
 import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from holdfast._core import check, clock
 from holdfast.limits import Rate
@@ -17,11 +17,13 @@ from holdfast.pools._bridge import Bridge
 from holdfast.pools._drain import wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
 from holdfast.pools._forked import forks
-from holdfast.pools._options import Sizeof, pool_options
+from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
+from holdfast.pools._keyed_view import KeyedAsyncCalls
+from holdfast.pools._options import Sizeof, Unset, pool_options
 from holdfast.pools._threads import finalize
 from holdfast.pools.order import Order
 
-__all__ = ("AsyncPool",)
+__all__ = ("AsyncPool", "waiting_room")
 
 _names = itertools.count(1)
 _bridged: "weakref.WeakSet[AsyncPool]" = weakref.WeakSet()
@@ -50,6 +52,8 @@ class AsyncPool(AsyncCalls):
         queue_timeout: Longest wait for a permit in seconds; None is no bound.
         timeout: Longest run in seconds, after which a call is cancelled; None is no bound.
         rate: How often calls may start.
+        idempotency: Remembers outcomes by key, for calls with ``options(idempotency_key=...)``: an
+            :class:`~holdfast.flow.idempotency.Idempotent`, which stays yours to close.
 
     Example:
         >>> import asyncio
@@ -73,6 +77,7 @@ class AsyncPool(AsyncCalls):
         order: Order | None = None,
         max_queue_bytes: int | None = None,
         sizeof: Sizeof | None = None,
+        idempotency: Remembers | None = None,
     ) -> None:
         check.choice("overflow", overflow, ("wait", "reject", "drop_oldest"))
         self._options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
@@ -90,7 +95,12 @@ class AsyncPool(AsyncCalls):
         )
         self._core = AsyncCore(admission, clock=now)
         self._bridge: Bridge | None = None
+        self._idempotency = check_memory(idempotency)
         forks(self)
+
+    def _keyed(self, view: AsyncCalls, key: IdempotencyKey | Unset) -> AsyncCalls:
+        memory = check_key(key, self._idempotency, self.name)
+        return KeyedAsyncCalls(view, memory, cast("IdempotencyKey", key), waiting_room)
 
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
@@ -225,6 +235,11 @@ class AsyncPool(AsyncCalls):
         bridge = getattr(self, "_bridge", None)
         if bridge is not None:
             finalize(bridge.give_back, Bridge.lock)
+
+
+def waiting_room(limit: int, name: str) -> AsyncPool:
+    """Where the items of a stream with keys wait."""
+    return AsyncPool(limit, name=name)
 
 
 def _at_exit() -> None:

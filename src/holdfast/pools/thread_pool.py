@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from holdfast._core import check, clock
 from holdfast.limits import Rate
@@ -17,12 +17,15 @@ from holdfast.pools._abandoned import AbandonedCall
 from holdfast.pools._admission import Admission
 from holdfast.pools._drain import is_called_by_a_loop, is_inside, wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
-from holdfast.pools._options import Sizeof, pool_options
+from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
+from holdfast.pools._keyed_view import KeyedThreadCalls
+from holdfast.pools._options import Sizeof, Unset, pool_options
 from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_crew import ThreadCrew
 from holdfast.pools._thread_view import PLAIN, ThreadCalls
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
+from holdfast.pools.async_pool import waiting_room
 from holdfast.pools.order import Order
 
 __all__ = ("ThreadPool",)
@@ -59,6 +62,8 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         timeout: Longest run in seconds; None is no bound. A thread can't be stopped: its caller gets
             ``CallTimeout(stopped=False)``, and its permit stays held until it ends.
         rate: How often calls may start.
+        idempotency: Remembers outcomes by key, for calls with ``options(idempotency_key=...)``: an
+            :class:`~holdfast.flow.idempotency.Idempotent`, which stays yours to close.
         idle_timeout: Seconds after which a thread without work ends.
         min_workers: Threads that stay for as long as the pool is open, once they were needed.
         max_abandoned: Replacements for threads stuck in abandoned calls; default ``max_workers``.
@@ -93,6 +98,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         order: Order | None = None,
         max_queue_bytes: int | None = None,
         sizeof: Sizeof | None = None,
+        idempotency: Remembers | None = None,
     ) -> None:
         limit = _usual_workers() if max_workers is None else _checked_workers(max_workers)
         if check.count("min_workers", min_workers) > limit:
@@ -103,6 +109,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         name = name if name is not None else f"threads-{next(_names)}"
         options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
         self._options = PLAIN if options == PLAIN else options
+        self._idempotency = check_memory(idempotency)
         now = clock.current()
         admission = Admission(
             name,
@@ -130,6 +137,10 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         self._core = ThreadCore(admission, crew)
         self._ended = False
         _open.add(self._core)
+
+    def _keyed(self, view: ThreadCalls, key: IdempotencyKey | Unset) -> ThreadCalls:
+        memory = check_key(key, self._idempotency, self.name)
+        return KeyedThreadCalls(view, memory, cast("IdempotencyKey", key), waiting_room)
 
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once

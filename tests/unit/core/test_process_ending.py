@@ -45,8 +45,8 @@ class World:
     def known_alive(self):
         return list(self.running)
 
-    def adopted(self):
-        return []
+    def reap_adopted(self):
+        pass
 
     def root_state(self):
         return Root.RUNS

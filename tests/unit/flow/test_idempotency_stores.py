@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import sqlite3
 import threading
 
@@ -434,6 +435,7 @@ def test_a_child_opens_the_file_for_itself(path):
 
     child = os.fork()
     if child == 0:
+        signal.alarm(20)  # it must not outlive a test that finds it hanging
         try:
             ok = store.begin("of the parent").state == "started"
             ok = ok and store.settle("k", store.begin("k"), "by the child", None)

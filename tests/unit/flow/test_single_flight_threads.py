@@ -526,6 +526,7 @@ def test_in_a_child_nothing_is_in_flight():
 
     child = os.fork()
     if child == 0:
+        signal.alarm(20)  # it must not outlive a test that finds it hanging
         try:
             ok = flight.stats().in_flight == 0 and flight.run_sync("k", nested) == 3
             ok = ok and place[0].settled and not place[0].settle(1)

@@ -13,8 +13,6 @@ else; orphans that the kernel gave to this process (it is process 1, or a subrea
 Where there is no ``/proc``, only the root's group is ended, and what left it stays unknown.
 """
 
-import contextlib
-import os
 import signal
 from collections.abc import Callable
 from typing import Final
@@ -166,7 +164,7 @@ def _look(courses: list[Course]) -> list[Course]:
     vacant: list[Course] = []
     for course in courses:
         members = course.tree.find(table)
-        _reap_adopted(course.tree)
+        course.tree.reap_adopted()
         if not members:
             course.vacant += table.complete
             vacant.append(course)
@@ -237,13 +235,6 @@ def _tell_group(tree: Tree, number: int) -> Sent:
 
 def _reading() -> Table:
     return processes.table_since(clock.SystemClock.now())
-
-
-def _reap_adopted(tree: Tree) -> None:
-    """Reap orphans of the tree that the kernel gave to this process."""
-    for proc in tree.adopted():
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(proc.pid, os.WNOHANG)
 
 
 # ---------------------------------------------------------------- without /proc

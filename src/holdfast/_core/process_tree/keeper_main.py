@@ -21,6 +21,7 @@ from holdfast._core import clock
 from holdfast._core.process_tree import table as processes
 from holdfast._core.process_tree.ending import Ending
 from holdfast._core.process_tree.register import ABOUT, Register
+from holdfast._core.process_tree.signals import Sent, send_group
 from holdfast._core.process_tree.table import read_process
 from holdfast._core.process_tree.tree import Tree
 
@@ -69,6 +70,9 @@ def _watch_process(pid: int) -> int | None:
 def end_all(register: Register, owner: str) -> None:
     """End what still runs, and what turns up for as long as something announced may."""
     now = clock.SystemClock()
+    if not processes.HAS_TABLE:
+        end_groups([pid for pid, _ in register if pid != ABOUT])
+        return
     about = any(pid == ABOUT for pid, _ in register)
     until = now.now() + (_ON_ITS_WAY if about else 0.0)
     end([Tree(pid) for pid, started in register if pid != ABOUT and _is_still(pid, started)])
@@ -80,16 +84,28 @@ def end_all(register: Register, owner: str) -> None:
         now.sleep(0.02)
 
 
+def end_groups(groups: list[int]) -> None:
+    """End what stayed in the groups of the roots: without ``/proc`` nothing else is known.
+
+    A number that was given to another group between the end of the program and now would be taken for
+    the old one; that takes a tool that ends in the same milliseconds, and all numbers to be used up.
+    """
+    left = [group for group in groups if send_group(group, signal.SIGTERM) is Sent.SENT]
+    now = clock.SystemClock()
+    until = now.now() + _GRACE
+    while left and now.now() < until:
+        now.sleep(0.02)
+        left = [group for group in left if send_group(group, 0) is Sent.SENT]
+    for group in left:
+        send_group(group, signal.SIGKILL)
+
+
 def _is_still(pid: int, started: int) -> bool:
-    if not processes.HAS_TABLE:
-        return True
     found = read_process(pid)
     return found is not None and found.started == started
 
 
 def _marked(owner: str) -> list[Tree]:
-    if not processes.HAS_TABLE:
-        return []
     table = processes.table_since(clock.SystemClock.now())
     return [Tree(0, mark.decode()) for mark in table.owned(owner.encode())]
 

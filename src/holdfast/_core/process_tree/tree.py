@@ -12,6 +12,7 @@ before the tree has been ended. Then its number, which is the session's and the 
 given to anybody else.
 """
 
+import contextlib
 import os
 from collections import deque
 from enum import Enum
@@ -100,9 +101,9 @@ class Tree:
         if not HAS_TABLE or self.started < 0:
             return 1  # what can't be seen is told to end
         table = read_younger(self.root, age)
-        if table is not None and not self.find(table):
-            return 0
-        return len(self.find(read_table()))
+        left = len(self.find(read_table())) if table is None or self.find(table) else 0
+        self.reap_adopted()
+        return left
 
     def known_alive(self) -> list[Proc]:
         """Return those members found last time that still run; asks for nothing else, so it is quick."""
@@ -122,6 +123,12 @@ class Tree:
         return [
             p for p in self._known.values() if p.ended and p.parent == me and p.pid != self.root
         ]
+
+    def reap_adopted(self) -> None:
+        """Reap orphans of the tree that have ended and that the kernel gave to this process."""
+        for proc in self.adopted():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(proc.pid, os.WNOHANG)
 
     def root_state(self) -> "Root":
         """Return whether the root runs, has ended, or was reaped by somebody. It is not reaped by asking."""

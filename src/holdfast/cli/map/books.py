@@ -9,16 +9,19 @@ from typing import Any
 from holdfast._core.outcome import Outcome
 from holdfast.cli.map.calls import NOT_STARTED
 from holdfast.cli.map.item import Item
+from holdfast.cli.map.journal import Found, JournalError, run_error
 from holdfast.cli.map.record import BAD_INPUT, NotJSONError, error_line, value_line
 from holdfast.cli.map.sink import Sink
 from holdfast.cli.map.source import Source
 from holdfast.cli.map.tally import Tally
 from holdfast.cli.map.user_error import UserError
 from holdfast.errors import CallTimeout
+from holdfast.flow.idempotency import Record
 
 __all__ = ("Books",)
 
 NOT_JSON = "NotJSON"
+UNFINISHED = "Unfinished"
 
 
 class Books:
@@ -28,18 +31,27 @@ class Books:
         source: Its ``taken`` are the items that are still open.
         sink: Takes the lines.
         timeout: Seconds per attempt, for messages.
+        skip_unfinished: Whether an item that an earlier run had begun is left for a later one.
 
     Attributes:
         tally: The count so far.
         failure: Why OUTPUT could not be written any more, or None.
     """
 
-    def __init__(self, source: Source, sink: Sink, *, timeout: float | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        *,
+        timeout: float | None,
+        skip_unfinished: bool = False,
+    ) -> None:
         self.tally = Tally()
         self.failure: UserError | None = None
         self._source = source
         self._sink = sink
         self._timeout = timeout
+        self._skip_unfinished = skip_unfinished
 
     def settle(self, outcome: Outcome[Any]) -> None:
         """Write what became of one item, and count it.
@@ -50,6 +62,11 @@ class Books:
         item: Item = outcome.item
         if outcome.value is NOT_STARTED:
             self._settle_unrun(item)
+        elif isinstance(outcome.value, Found):
+            self._settle_found(item, outcome.value.record)
+        elif isinstance(outcome.value, JournalError):
+            self.failure = run_error(outcome.value)
+            raise self.failure
         elif outcome.error is not None:
             kind, message = type(outcome.error).__name__, self._message(outcome.error)
             self._fail(item, kind, message, outcome.attempts, outcome.seconds)
@@ -74,6 +91,20 @@ class Books:
             return
         message = f"line {item.line} of {self._source.intake.name} {item.bad}"
         self._fail(item, BAD_INPUT, message, 0, 0.0)
+
+    def _settle_found(self, item: Item, record: Record) -> None:
+        """An earlier run has begun it: write the value that it has left, or that it has left none."""
+        if record.state == "done":
+            self._succeed(item, record.value, 0, 0.0)
+            self.tally.recorded += 1
+        elif self._skip_unfinished:
+            self.tally.add_unfinished(item.line)
+        else:
+            message = (
+                f"it had begun {record.age_s:,.0f} s ago ({record.owner}) and left no outcome: look "
+                "whether it had its effects; --retry-failed --on-unfinished repeat runs it again"
+            )
+            self._fail(item, UNFINISHED, message, record.attempt, 0.0)
 
     def _leave_out(self, item: Item) -> None:
         """Count an item that is not written, so that a later run does it."""

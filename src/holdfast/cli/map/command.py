@@ -1,5 +1,6 @@
 """The options of ``holdfast map``."""
 
+import os
 from typing import Any
 
 import click
@@ -36,6 +37,18 @@ _EPILOG = """Exit codes: 0 all well, 1 some failed, 2 bad usage or input, 130 af
 @click.option("--skip-bad", is_flag=True, help="Record a line that can't be read as an error.")
 @click.option("--resume", is_flag=True, help="Skip the items that OUTPUT holds already.")
 @click.option("--retry-failed", is_flag=True, help="With --resume: run again what failed.")
+@click.option(
+    "--idempotent",
+    metavar="FILE",
+    help="Note in FILE what begins and what it returned, so that a resumed run knows.",
+)
+@click.option(
+    "--on-unfinished",
+    type=click.Choice(["fail", "repeat", "skip"]),
+    default="fail",
+    show_default=True,
+    help="With --idempotent: items that had begun and left no outcome.",
+)
 @click.option("--overwrite", is_flag=True, help="Empty an OUTPUT that holds something.")
 @click.option("--fsync", is_flag=True, help="Force each line to the disk.")
 @click.option("--ordered", is_flag=True, help="Write in input order instead of as they complete.")
@@ -77,6 +90,14 @@ def _check(options: MapOptions) -> None:
     wrong = {
         "--retry-failed needs --resume: it says what to do with what an earlier run has left": (
             options.retry_failed and not options.resume
+        ),
+        "--on-unfinished needs --idempotent: without it nobody knows what had begun": (
+            options.on_unfinished != "fail" and options.idempotent is None
+        ),
+        "--idempotent needs a file of its own, and names INPUT or OUTPUT": (
+            options.idempotent is not None
+            and os.path.realpath(options.idempotent)
+            in {os.path.realpath(options.source), os.path.realpath(options.output)}
         ),
         "--resume and --overwrite contradict each other": options.resume and options.overwrite,
         "--key needs items with fields, and --raw makes them plain text": (

@@ -19,10 +19,11 @@ class Item:
         ended: When the last call that returned did so.
         finished: Whether a call has returned; ``result`` then holds its value.
         result: What that call returned.
+        claim: With ``--idempotent``: the right to say what came of it.
     """
 
     __slots__ = (
-        "attempts", "bad", "began", "ended", "finished", "index", "key", "line", "result", "value",
+        "attempts", "bad", "began", "claim", "ended", "finished", "index", "key", "line", "result", "value",
     )  # fmt: skip
 
     def __init__(self, index: int, line: int, key: str, value: Any, bad: str | None = None) -> None:
@@ -36,6 +37,7 @@ class Item:
         self.ended = 0.0
         self.finished = False
         self.result: Any = None
+        self.claim: object = None
 
     def __repr__(self) -> str:
         return f"<Item {self.index} (line {self.line}), key {self.key}>"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast._core import clock
 from holdfast.cli.map.books import Books
 from holdfast.cli.map.calls import Calls
+from holdfast.cli.map.journal import Journal
 from holdfast.cli.map.options import MapOptions
 from holdfast.cli.map.sink import Sink
 from holdfast.cli.map.source import Source
@@ -45,6 +46,7 @@ class Job:
         target: The function.
         source: The input.
         sink: The output.
+        journal: What knows of earlier runs, or None.
 
     Attributes:
         calls: What runs now.
@@ -52,17 +54,29 @@ class Job:
         stuck: Whether a coroutine would not be cancelled, so that the loop can't be closed.
     """
 
-    def __init__(self, options: MapOptions, target: Target, source: Source, sink: Sink) -> None:
+    def __init__(
+        self,
+        options: MapOptions,
+        target: Target,
+        source: Source,
+        sink: Sink,
+        journal: Journal | None = None,
+    ) -> None:
         self.calls = Calls()
         self.trouble: UserError | None = None
         self.stuck = False
         self._options = options
         self._source = source
-        self._books = Books(source, sink, timeout=options.timeout)
+        self._books = Books(
+            source, sink, timeout=options.timeout, skip_unfinished=options.on_unfinished == "skip"
+        )
         self._stop_asked = asyncio.Event()
         self._stop_at = math.inf
+        run = self.calls.wrap(target)
+        if journal is not None:
+            run = journal.wrap(run, is_async=target.is_async)
         self._stream: Stream[Outcome[Any]] = stream(
-            self.calls.wrap(target),
+            run,
             source.items(),
             limit=options.limit,
             ordered=options.ordered,

@@ -20,6 +20,9 @@ class MapOptions:
         skip_bad: Whether a line that can't be read becomes an error line instead of the end.
         resume: Whether OUTPUT's lines count as done.
         retry_failed: Whether what failed in OUTPUT is run again.
+        idempotent: Path of the file that knows what has begun, or None.
+        on_unfinished: What becomes of items that had begun and have no outcome: ``fail``, ``repeat``
+            or ``skip``.
         overwrite: Whether an OUTPUT that holds something is emptied first.
         fsync: Whether each line is forced to the disk.
         ordered: Whether lines come in input order.
@@ -40,6 +43,8 @@ class MapOptions:
     skip_bad: bool = False
     resume: bool = False
     retry_failed: bool = False
+    idempotent: str | None = None
+    on_unfinished: str = "fail"
     overwrite: bool = False
     fsync: bool = False
     ordered: bool = False

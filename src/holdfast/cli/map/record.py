@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 
 from holdfast.cli.map.item import Item
 
-__all__ = ("BAD_INPUT", "NotJSONError", "OldLine", "error_line", "parse_line", "value_line")
+__all__ = (
+    "BAD_INPUT",
+    "NotJSONError",
+    "OldLine",
+    "error_line",
+    "parse_line",
+    "to_json",
+    "value_line",
+)
 
 BAD_INPUT = "BadInput"
 LONGEST_MESSAGE = 4000
@@ -20,17 +28,25 @@ class NotJSONError(ValueError):
     """The function returned something that JSON can't hold."""
 
 
+def to_json(value: Any) -> str:
+    """Return ``value`` as JSON text.
+
+    Raises:
+        NotJSONError: It is nothing that JSON can hold; the message says why.
+    """
+    try:
+        return _encode(value)
+    except Exception as error:  # a subclass of dict or list may raise anything here
+        raise NotJSONError(_why_not_json(value, error)) from error
+
+
 def value_line(item: Item, value: Any, attempts: int, seconds: float) -> bytes:
     """Return the line of an item that was done, its end included.
 
     Raises:
         NotJSONError: ``value`` is nothing that JSON can hold; the message says why.
     """
-    try:
-        text = _encode(value)
-    except Exception as error:  # a subclass of dict or list may raise anything here
-        raise NotJSONError(_why_not_json(value, error)) from error
-    body = f'"value": {text}'
+    body = f'"value": {to_json(value)}'
     try:
         return _line(item, body, attempts, seconds).encode()
     except UnicodeEncodeError:  # half of a surrogate pair: only an escape can say it

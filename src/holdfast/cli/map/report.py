@@ -50,8 +50,9 @@ class Ended:
             return self.job.trouble.exit_code
         if self.source.trouble is not None:
             return BAD_USAGE
-        failed = self.job.tally.failed or self.source.intake.skipped_failed
-        return FAILED if failed else 0
+        tally = self.job.tally
+        left = tally.failed or tally.unfinished or self.source.intake.skipped_failed
+        return FAILED if left else 0
 
     def summary(self) -> Summary:
         """Return the figures."""
@@ -76,6 +77,7 @@ class Ended:
             interrupted=self.interrupts.received,
             exit_code=self.exit_code(),
             output=self.options.output,
+            recorded=tally.recorded,
             errors_by_type=dict(tally.errors),
         )
 

@@ -11,6 +11,7 @@ from holdfast.cli.map.input import Input, open_input
 from holdfast.cli.map.intake import Intake
 from holdfast.cli.map.interrupt import Interrupts
 from holdfast.cli.map.job import Job
+from holdfast.cli.map.journal import open_journal
 from holdfast.cli.map.key import FieldKey
 from holdfast.cli.map.options import MapOptions
 from holdfast.cli.map.output import open_output
@@ -69,7 +70,8 @@ def _run_to_end(
         output = open_output(options, input_fd=opened.fd, stdout_fd=stdout_fd, tell=progress.say)
         stack.callback(output.sink.close)
         source = stack.enter_context(_source(opened, options, output.past))
-        job = Job(options, target, source, output.sink)
+        journal = stack.enter_context(open_journal(options, options.target))
+        job = Job(options, target, source, output.sink, journal)
         watch = Watch(job, source, progress)
         interrupts = stack.enter_context(_interrupts(job, options, progress, runner))
         runner.run(_main(job, watch))

@@ -34,6 +34,7 @@ class Summary:
         interrupted: The signal that ended the run, or None.
         exit_code: What the process exits with.
         output: OUTPUT as the user wrote it.
+        recorded: How many of ``done`` an earlier run had done and recorded (``--idempotent``).
         errors_by_type: Failures of this run by the type of the error.
     """
 
@@ -55,6 +56,7 @@ class Summary:
     interrupted: str | None
     exit_code: int
     output: str
+    recorded: int
     errors_by_type: dict[str, int]
 
     def as_json(self) -> str:
@@ -64,6 +66,8 @@ class Summary:
     def as_line(self) -> str:
         """Return the summary as one line."""
         counts = [f"{self.done:,} done", self._failures()]
+        if self.recorded:
+            counts[0] += f" ({self.recorded:,} recorded before)"
         if self.skipped:
             counts.append(f"{self.skipped:,} skipped")
         if self.unfinished:

@@ -18,6 +18,7 @@ class Tally:
     Attributes:
         done: Items written with a value.
         failed: Items written with an error.
+        recorded: Of those done, items whose value an earlier run had recorded.
         unfinished: Items whose call had begun when the run gave up on them; not written.
         not_started: Items that were pulled and never called; not written.
         attempts: Calls in all.
@@ -27,6 +28,7 @@ class Tally:
 
     done: int = 0
     failed: int = 0
+    recorded: int = 0
     unfinished: int = 0
     not_started: int = 0
     attempts: int = 0

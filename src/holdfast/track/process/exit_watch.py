@@ -30,15 +30,15 @@ class ExitWatch:
         self._wait = _FIRST_WAIT
         self._fd = -1
         self.ended: asyncio.Future[None] = loop.create_future()
+
+    def start(self) -> None:
+        """Begin."""
         try:
-            self._fd = os.pidfd_open(tree.root)
-        except (
-            AttributeError,
-            OSError,
-        ):  # no such call here, no descriptor left, or stolen already
+            self._fd = os.pidfd_open(self._tree.root)
+        except (AttributeError, OSError):  # no such call, no descriptor left, or stolen already
             self._look()
         else:
-            loop.add_reader(self._fd, self._tell)
+            self._loop.add_reader(self._fd, self._tell)
 
     def _look(self) -> None:
         if self._tree.root_state() is not Root.RUNS:

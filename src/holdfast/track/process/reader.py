@@ -38,7 +38,10 @@ class Reader:
         self._paused = False
         self._last = False
         self.ended: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(fd, self._read)
+
+    def start(self) -> None:
+        """Begin."""
+        self._loop.add_reader(self._fd, self._read)
 
     def _read(self) -> None:
         data = self._take()

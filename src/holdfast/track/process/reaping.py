@@ -5,12 +5,12 @@ with each later start, so that it does not stay a zombie.
 """
 
 import os
+import resource
 import sys
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from holdfast._core.process_tree.tree import Tree
-from holdfast.sense._rusage import peak_bytes
 
 if TYPE_CHECKING:
     import subprocess
@@ -63,9 +63,9 @@ def _reap(process: "subprocess.Popen[bytes]", tree: Tree) -> Status | None:
     code, usage = found
     process.returncode = os.waitstatus_to_exitcode(code)
     peak = usage.ru_maxrss * _UNIT
-    own = peak_bytes()
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
     return Status(
         process.returncode,
         usage.ru_utime + usage.ru_stime,
-        peak if own is None or peak > own + _BLUR else None,
+        peak if peak > own + _BLUR else None,
     )

@@ -8,7 +8,7 @@ from holdfast.errors import CallTimeout, ProcessFailed
 from holdfast.track.process.reaping import reap_late
 from holdfast.track.process.result import ProcessResult
 from holdfast.track.process.spec import Spec
-from holdfast.track.process.start import Started, discard, start
+from holdfast.track.process.start import Started, start
 from holdfast.track.process.tool import Tool
 
 __all__ = ("check_status", "follow", "run")
@@ -60,11 +60,13 @@ async def follow(
 
 
 def _take_over(spec: Spec, started: Started, sink: Callable[[bytes], bool] | None) -> Tool:
+    tool = Tool(spec, started, sink)
     try:
-        return Tool(spec, started, sink)
+        tool.attend()
     except BaseException:
-        discard(started)
+        tool.kill_now()
         raise
+    return tool
 
 
 def _timed_out(spec: Spec, tool: Tool) -> CallTimeout:

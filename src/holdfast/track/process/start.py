@@ -8,6 +8,7 @@ tried again for a while; then the call is refused, and the program never ran.
 import asyncio
 import errno
 import os
+import resource
 import subprocess
 from dataclasses import dataclass
 from typing import Final
@@ -16,14 +17,11 @@ from holdfast._core import clock
 from holdfast._core.process_tree.keeper import KEEPER
 from holdfast._core.process_tree.mark import mark_environment, new_mark
 from holdfast._core.process_tree.tree import Tree
-from holdfast._core.process_tree.waiting import end_trees
 from holdfast.errors import UnderPressure
-from holdfast.sense.own import read_own
 from holdfast.track.process.feeder import own_descriptor
-from holdfast.track.process.reaping import reap
 from holdfast.track.process.spec import Spec
 
-__all__ = ("Started", "discard", "start")
+__all__ = ("Started", "start")
 
 _SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 _WAITS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
@@ -67,12 +65,16 @@ async def start(spec: Spec) -> Started:
 
 
 def _refusal(spec: Spec, error: OSError, tries: int, waited: float) -> UnderPressure:
-    own = read_own()
+    # Nothing is imported and nothing opened here: that is what just failed.
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    bound = (
+        f"the limit on descriptors (this process may open {most})"
+        if error.errno in {errno.EMFILE, errno.ENFILE}
+        else "that on processes or memory"
+    )
     msg = (
-        f"the system refused {tries} times in {waited:.2f} s to start "
-        f"{spec.args[0]!r}: {error.strerror}; it never ran. This process has {own.fds} of at most "
-        f"{own.fd_limit} descriptors open. Run fewer at once, or raise the limit on "
-        f"{'descriptors' if error.errno in {errno.EMFILE, errno.ENFILE} else 'processes or memory'}"
+        f"the system refused {tries} times in {waited:.2f} s to start {spec.args[0]!r}: "
+        f"{error.strerror}; it never ran. Run fewer at once, or raise {bound}"
     )
     return UnderPressure(msg, retry_after=1.0)
 
@@ -96,16 +98,6 @@ class _Ends:
         for fd in self._open:
             if fd not in but:
                 os.close(fd)
-
-
-def discard(started: Started) -> None:
-    """End at once, blocking, what nobody has taken over."""
-    end_trees([started.tree], grace=0)
-    for fd in (started.stdin, started.stdout, started.stderr):
-        if fd >= 0:
-            os.close(fd)
-    reap(started.process, started.tree)
-    KEEPER.ended(started.mark)
 
 
 def _start(spec: Spec) -> Started:

@@ -58,6 +58,7 @@ class Tool:
         self._out = Capture(spec.max_output_bytes)
         self._err = Capture(spec.max_output_bytes)
         self._feeding: asyncio.Task[None] | None = None
+        self._loop = loop
         self._watch = ExitWatch(started.tree, loop)
         self._readers: list[Reader] = []
         self.reader: Reader | None = None
@@ -66,13 +67,19 @@ class Tool:
             self._readers.append(self.reader)
         if started.stderr >= 0:
             self._readers.append(Reader(started.stderr, loop, _keep_in(self._err)))
-        self._feeder: Feeder | None = None
-        if started.stdin >= 0:
-            self._feeder = Feeder(started.stdin, loop)
-            rest = self._feeder.feed_at_once(spec.input)  # what is short is in the pipe at once
-            if rest is not None:
-                self._feeding = loop.create_task(self._feeder.feed(rest))
-                self._feeding.add_done_callback(_no_complaint)
+        self._feeder = Feeder(started.stdin, loop) if started.stdin >= 0 else None
+
+    def attend(self) -> None:
+        """Begin to read, to write, and to watch. If it raises, :meth:`kill_now` is the way out."""
+        self._watch.start()
+        for reader in self._readers:
+            reader.start()
+        if self._feeder is None:
+            return
+        rest = self._feeder.feed_at_once(self.spec.input)  # what is short is in the pipe at once
+        if rest is not None:
+            self._feeding = self._loop.create_task(self._feeder.feed(rest))
+            self._feeding.add_done_callback(_no_complaint)
 
     async def finish(self) -> None:
         """Wait until the program has ended by itself, and nothing of it is left.

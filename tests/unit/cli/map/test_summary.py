@@ -24,6 +24,7 @@ SUMMARY = Summary(
     interrupted=None,
     exit_code=1,
     output="out.jsonl",
+    recorded=0,
     errors_by_type={"ValueError": 7, "CallTimeout": 3},
 )
 
@@ -70,5 +71,6 @@ def test_the_json_has_every_field_of_the_contract():
         *("schema", "done", "failed", "skipped", "skipped_failed", "not_started", "unfinished"),
         *("total_seen", "seconds", "rate_per_s", "attempts", "limit", "peak_in_flight"),
         *("peak_threads", "peak_fds", "peak_rss_bytes", "interrupted", "exit_code", "output"),
+        "recorded",
         "errors_by_type",
     }
