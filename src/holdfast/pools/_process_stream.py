@@ -17,20 +17,17 @@ has a worker and an item -> the next item ... -> over.
 """
 
 import asyncio
-import threading
-from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, Final
 
 from holdfast._core.outcome import Outcome
-from holdfast.errors import PoolClosed, Rejected, UnderPressure, WorkerLost
+from holdfast.errors import PoolClosed, Rejected, WorkerLost
 from holdfast.pools._bridge import Bridge
-from holdfast.pools._feed import Dry
 from holdfast.pools._process_hub import HUB
-from holdfast.pools._process_puller import Puller
+from holdfast.pools._process_input import QUICK_INPUTS, ProcessInput
 from holdfast.pools._process_turn import DEEPEST, Item, ProcessTurn
 from holdfast.pools._process_worker import WorkerProcess
-from holdfast.pools._stream_engine import SLICE, StreamEngine, StreamOptions
+from holdfast.pools._stream_engine import SLICE, StreamOptions
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 from holdfast.pools._window import WIDEST
@@ -43,25 +40,17 @@ QUICK_ITEM: Final = 100e-6
 MOST_LOSSES: Final = 3
 """Times that an item which may be run again outlives its worker."""
 
-_QUICK: Final = frozenset(map(type, (iter([]), iter(()), iter(range(0)), iter(range(1 << 99)))))
-"""Iterators that can be asked under the lock."""
 
-
-class ProcessStreamEngine(StreamEngine):
+class ProcessStreamEngine(ProcessInput):
     """Runs one stream's items in the worker processes of a pool."""
 
     __slots__ = (
         "_delayed",
-        "_left",
         "_posted",
-        "_puller",
-        "_quick",
         "core",
         "depth",
         "due",
         "idempotent",
-        "line",
-        "lock",
         "rank",
         "turns",
         "until",
@@ -85,14 +74,9 @@ class ProcessStreamEngine(StreamEngine):
         self.due: float | None = None
         self.idempotent = idempotent
         self.depth = 1  # items that may be with one worker at once
-        self.lock = threading.Lock()
         self.turns: set[ProcessTurn] = set()
-        self.line: deque[Item] = deque()
         self._posted: ProcessTurn | None = None
-        self._puller: Puller | None = None
-        self._quick = False
         self._delayed = 0
-        self._left = False
 
     # ------------------------------------------------------------ begin
 
@@ -102,7 +86,7 @@ class ProcessStreamEngine(StreamEngine):
             self._watch_deadline(self.until)
         feed = self._open_source(on_item=self.hire, on_end=self._fed)
         if feed is None:
-            self._quick = type(self._source) in _QUICK
+            self._quick = type(self._source) in QUICK_INPUTS
             if self._quick:
                 self.hire()
             else:
@@ -113,104 +97,6 @@ class ProcessStreamEngine(StreamEngine):
         else:
             self._start_feed()
         return False
-
-    def _start_feed(self) -> None:
-        assert self.feed is not None  # noqa: S101 - made by start
-        self._loop = asyncio.get_running_loop()
-        self.feed.start(self._loop)
-
-    def _start_puller(self) -> None:
-        self._puller = puller = Puller(self, self.take)
-        try:
-            puller.start(f"holdfast:{self.admission.name}/input")
-        except RuntimeError as error:
-            self._puller = None
-            self.fail_input(
-                self.admission.refusal(
-                    UnderPressure, f"the system refused the thread that pulls the input ({error})"
-                )
-            )
-            self.check_end()
-
-    def resume(self) -> None:
-        """The consumer has made room; from any thread."""
-        self.window.starved = False
-        if self.feed is not None:
-            self.feed.resume()
-        elif self._puller is not None:
-            self._puller.resume()
-        else:
-            self.hire()
-
-    # ------------------------------------------------------------ items
-
-    def put_pulled(self, item: Any) -> bool:
-        """One more item, from the puller; False if the stream is over."""
-        with self.lock:
-            if self._left or self.window.error is not None:
-                return False
-            self.line.append(Item(self.next_index, item))
-            self.next_index = self.window.pulled = self.next_index + 1
-        self.hire()
-        return True
-
-    def no_room(self) -> bool:
-        """Whether the window is full; then the consumer will call."""
-        window = self.window
-        if not window.full():
-            return False
-        window.starved = True
-        if window.full():
-            return True
-        window.starved = False
-        return False
-
-    def _has_item(self) -> bool:
-        """Under the lock: see to it that the line has an item, if one can be had at once."""
-        if self.line:
-            return True
-        if self.exhausted or (self._quick and self.no_room()):
-            return False
-        if not self._quick and self.feed is None:
-            return False
-        try:
-            item = self.take()
-        except StopIteration:
-            self.exhausted = True
-            return False
-        except Dry:
-            return False
-        self.line.append(Item(self.next_index, item))
-        self.next_index += 1
-        if self._quick:
-            self.window.pulled = self.next_index
-        return True
-
-    @property
-    def stopped(self) -> bool:
-        """Whether nothing more is wanted of the input."""
-        return self._left or self.window.error is not None
-
-    def input_ended(self) -> None:
-        """Nothing more will come of the puller."""
-        with self.lock:
-            self.exhausted = True
-
-    def fail_input(self, error: BaseException) -> None:
-        """The input has raised: behind everything that it has given."""
-        with self.lock:
-            if self.window.final_error is None:
-                self.window.final_error = error
-            self.exhausted = True
-
-    def _fed(self, error: BaseException | None) -> None:
-        if error is not None:
-            self.fail_input(error)
-        elif self.feed is not None and not self.feed.has_items():
-            with self.lock:
-                self.exhausted = True
-        self.hire()
-        self.check_end()
 
     # ------------------------------------------------------------ turns
 

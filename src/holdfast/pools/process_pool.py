@@ -196,6 +196,9 @@ class ProcessPool(ProcessCalls, Executor):
             iterables: Where its arguments come from.
             timeout: Seconds from now after which the iterator raises ``TimeoutError``.
             chunksize: Items that make one call, at least 1. A chunk is lost, timed and retried as one.
+
+        Raises:
+            ValueError: ``chunksize`` is less than 1.
         """
         if chunksize < 1:
             msg = f"chunksize must be at least 1, not {chunksize}"

@@ -10,17 +10,16 @@ import sys
 _POOLS = __file__.rpartition("/")[0].rpartition("/")[0]
 _ROOT = _POOLS.rpartition("/")[0]
 
-for _name, _folder in (
-    ("holdfast", _ROOT),
-    ("holdfast.pools", _POOLS),
-    ("holdfast._core", f"{_ROOT}/_core"),
-    ("holdfast._core.process_tree", f"{_ROOT}/_core/process_tree"),
-):
-    _shell = type(sys)(_name)
-    _shell.__path__ = [_folder]
-    sys.modules[_name] = _shell
-
 if __name__ == "__main__":
+    for _name, _folder in (
+        ("holdfast", _ROOT),
+        ("holdfast.pools", _POOLS),
+        ("holdfast._core", f"{_ROOT}/_core"),
+        ("holdfast._core.process_tree", f"{_ROOT}/_core/process_tree"),
+    ):
+        _shell = type(sys)(_name)
+        _shell.__path__ = [_folder]
+        sys.modules[_name] = _shell
     from holdfast.pools._child.zygote import main
 
     main(int(sys.argv[1]))
