@@ -280,6 +280,12 @@ def test_the_budget_of_processes_is_kept(tmp_path):
         set_budget(before)
 
 
+def test_keys_of_outcomes_are_refused(pool):
+    """They are kept in this process; the error says what to do."""
+    with pytest.raises(ValueError, match="other processes"):
+        pool.options(idempotency_key="once")
+
+
 # ---------------------------------------------------------------- processes that come and go
 
 

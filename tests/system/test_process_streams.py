@@ -137,7 +137,7 @@ def test_deaths_in_the_middle_of_a_stream_lose_nothing(pool, tmp_path):
     stop = threading.Event()
 
     def shoot():
-        while not stop.wait(0.05):
+        while not stop.wait(0.15):
             for pid in pool.pids()[:1]:
                 try:
                     os.kill(pid, signal.SIGKILL)
@@ -148,7 +148,7 @@ def test_deaths_in_the_middle_of_a_stream_lose_nothing(pool, tmp_path):
     shooter.start()
     try:
         work = pool.options(idempotent=True).stream(
-            _Noting(seen), range(600), retry=Retry(20, on=(WorkerLost,), wait=0.0)
+            _Noting(seen), range(600), retry=Retry(50, on=(WorkerLost,), wait=0.0)
         )
         assert list(work) == [2 * i for i in range(600)]
     finally:

@@ -8,7 +8,16 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from typing import TYPE_CHECKING, Any, assert_type
 
 import holdfast
-from holdfast import AsyncPool, CallFuture, Outcome, PoolStats, Stream, StreamStats, ThreadPool
+from holdfast import (
+    AsyncPool,
+    CallFuture,
+    Outcome,
+    PoolStats,
+    ProcessPool,
+    Stream,
+    StreamStats,
+    ThreadPool,
+)
 from holdfast.flow.idempotency import Idempotent, MemoryStore
 
 if TYPE_CHECKING:
@@ -44,6 +53,26 @@ class Tool:
     async def __call__(self, question: str) -> float:
         """An object that is called like a coroutine function."""
         return float(len(question))
+
+
+# ---------------------------------------------------------------- processes
+
+
+async def in_processes(pool: ProcessPool) -> None:
+    """What a process pool gives."""
+    assert_type(await pool.run(parse, "a"), bytes)
+    assert_type(pool.submit(parse, "a"), CallFuture[bytes])
+    assert_type(pool.submit(parse, "a").result(), bytes)
+    assert_type(await pool.submit(parse, "a"), bytes)
+    assert_type(pool.stream(parse, ["a"]), Stream[bytes])
+    assert_type(pool.stream(parse, ["a"], outcomes=True), Stream[Outcome[bytes]])
+    assert_type(await pool.gather(parse, ["a"]), list[bytes])
+    assert_type(await pool.options(timeout=1, idempotent=True).run(parse, "a"), bytes)
+    assert_type(pool.wrap_sync(parse)("a"), bytes)
+    assert_type(pool.stats(), PoolStats)
+    pool.submit(parse, 1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # not a path
+    executor: Executor = pool
+    del executor
 
 
 # ---------------------------------------------------------------- one-liners

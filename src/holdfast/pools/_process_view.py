@@ -12,6 +12,7 @@ from holdfast._core.loops import loop_state
 from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import inherit
 from holdfast.pools._entry import ENDED
+from holdfast.pools._keyed import IdempotencyKey
 from holdfast.pools._options import UNSET, Unset
 from holdfast.pools._process_calls import ProcessCall, ProcessLoopCall, ProcessSubmittedCall
 from holdfast.pools._process_payload import encode
@@ -50,6 +51,7 @@ class ProcessCalls(ThreadCalls):
         queue_timeout: float | Unset | None = UNSET,
         key: Hashable | Unset = UNSET,
         priority: float | Unset = UNSET,
+        idempotency_key: IdempotencyKey | Unset | None = UNSET,
         idempotent: bool | Unset = UNSET,
     ) -> "ProcessCalls":
         """Return a light view of this pool whose calls and streams have other options.
@@ -60,18 +62,24 @@ class ProcessCalls(ThreadCalls):
             key: Whom they belong to, anything hashable; in a pool with ``order=Fair()`` only.
             priority: How urgent they are, lower is more, 0 is usual; in a pool with
                 ``order=Priority()`` only.
+            idempotency_key: Means nothing here, but None: outcomes are kept in this process, and calls run
+                in others. An ``Idempotent`` can be put around :meth:`run`.
             idempotent: Whether a call may be run again if its worker dies, up to three times more. One
                 that ran for too long, or held too much memory, is not run again.
 
         Raises:
-            ValueError: ``key`` or ``priority`` would mean nothing to this pool, or is none.
+            ValueError: ``key``, ``priority`` or ``idempotency_key`` would mean nothing to this pool, or is
+                none.
         """
         view = ProcessCalls()
         view._core = self._core
         view._options = self._options.with_(timeout, queue_timeout, key, priority)
         view._owner = self._pool
         view._idempotent = self._idempotent if isinstance(idempotent, Unset) else bool(idempotent)
-        return view
+        if isinstance(idempotency_key, Unset) or idempotency_key is None:
+            return view
+        keyed = self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
+        return cast("ProcessCalls", keyed)  # what can be asked of one, can be asked of it
 
     async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call ``fn`` in a worker process and return what it returns.

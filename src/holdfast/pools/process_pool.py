@@ -17,13 +17,14 @@ from holdfast.limits import Rate
 from holdfast.pools._admission import Admission
 from holdfast.pools._drain import is_called_by_a_loop, wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
-from holdfast.pools._options import Sizeof, pool_options
+from holdfast.pools._keyed import IdempotencyKey
+from holdfast.pools._options import Sizeof, Unset, pool_options
 from holdfast.pools._process_chunk import run_chunk
 from holdfast.pools._process_core import ProcessCore
 from holdfast.pools._process_hiring import CrewOptions
 from holdfast.pools._process_setup import ProcessSetup
 from holdfast.pools._process_view import ProcessCalls
-from holdfast.pools._thread_view import PLAIN
+from holdfast.pools._thread_view import PLAIN, ThreadCalls
 from holdfast.pools._threads import finalize
 from holdfast.pools.order import Order
 
@@ -167,6 +168,15 @@ class ProcessPool(ProcessCalls, Executor):
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
         return self
+
+    def _keyed(self, view: ThreadCalls, key: IdempotencyKey | Unset) -> ThreadCalls:
+        del view
+        msg = (
+            f"idempotency_key={key!r} would mean nothing: pool {self.name!r} runs its calls in other "
+            "processes, and outcomes are kept in this one; put an Idempotent around the pool's run, or "
+            "options(idempotent=True) for calls that may be run again"
+        )
+        raise ValueError(msg)
 
     @property
     def name(self) -> str:
