@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def spin() -> int:
 # ---------------------------------------------------------------- callers
 
 Call = Callable[[object], object]
-Opened = Iterator[tuple[Call, Callable[[Iterable[object]], Iterable[object]]]]
+Opened = Generator[tuple[Call, Callable[[Iterable[object]], Iterable[object]]]]
 """One call and its result; many of them, in order."""
 
 

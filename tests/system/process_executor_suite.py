@@ -112,7 +112,7 @@ def main(left_out):
             if not {name, _name(case(name))} & left_out:
                 case(name).run(result)  # one by one: what modules tear down is of the standard pool
     faulthandler.cancel_dump_traceback_later()
-    print("\n" + json.dumps(result.said))
+    print("\n" + json.dumps(result.said))  # noqa: T201 - what it is run for
 
 
 if __name__ == "__main__":

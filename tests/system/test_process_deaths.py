@@ -7,9 +7,9 @@ import signal
 import threading
 
 import pytest
+from tests.system import process_jobs as jobs
 
 from holdfast import ProcessPool, WorkerLost
-from tests.system import process_jobs as jobs
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 

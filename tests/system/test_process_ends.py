@@ -106,7 +106,7 @@ time.sleep(600)
 def test_nothing_outlives_its_parent(victim, tmp_path):
     """SIGKILL of the program, or of its zygote, leaves no worker and no tool."""
     with (
-        subprocess.Popen(
+        subprocess.Popen(  # noqa: S603 - this very interpreter
             [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
         ) as program,
         _killed_at_last(program),
@@ -209,7 +209,7 @@ except Exception as error:
 def _run(program, tmp_path, *options):
     file = tmp_path / "program.py"
     file.write_text(program)
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 - this very interpreter
         [sys.executable, *options, str(file)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},

@@ -140,7 +140,7 @@ def test_a_worker_that_dies_costs_its_own_call_and_no_other(pool, call, argument
     assert isinstance(error, WorkerLost)
     assert error.exitcode == exitcode
     assert error.pid is not None
-    assert pickle.loads(pickle.dumps(error)).exitcode == exitcode
+    assert pickle.loads(pickle.dumps(error)).exitcode == exitcode  # noqa: S301 - our own
     assert beside.result(20) == 0.3
     assert pool.submit(jobs.same, 1).result(20) == 1
 
