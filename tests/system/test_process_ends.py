@@ -206,11 +206,11 @@ except Exception as error:
 """
 
 
-def _run(program, tmp_path, *options):
+def _run(program, tmp_path, arguments=()):
     file = tmp_path / "program.py"
     file.write_text(program)
     return subprocess.run(  # noqa: S603 - this very interpreter
-        [sys.executable, *options, str(file)],
+        [sys.executable, str(file), *arguments],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
@@ -302,3 +302,71 @@ def test_the_interpreter_finishes_what_was_accepted(tmp_path):
     ended = _run(AT_EXIT, tmp_path)
 
     assert (ended.stdout, ended.stderr, ended.returncode) == ("ended None\n", "", 0)
+
+
+NO_DESCRIPTORS = """
+import os, resource, time
+from holdfast import ProcessPool, UnderPressure
+
+pool, fresh = ProcessPool(3), ProcessPool(1)
+assert pool.submit(abs, -1).result(20) == 1
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+held = []
+try:
+    while True:
+        held.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    pass
+calls = [pool.submit(time.sleep, 0.02) for _ in range(12)]
+print([call.exception(20) for call in calls].count(None))
+print(type(fresh.submit(abs, -2).exception(20)).__name__)
+for fd in held:
+    os.close(fd)
+print(fresh.submit(abs, -3).result(20), pool.submit(abs, -4).result(20))
+print(pool.close(), fresh.close())
+"""
+
+
+def test_without_descriptors_calls_run_on_the_workers_there_are(tmp_path):
+    """Where there is none, they are refused after a while, and have never started."""
+    ended = _run(NO_DESCRIPTORS, tmp_path)
+
+    assert ended.stdout == "12\nUnderPressure\n3 4\nTrue True\n", ended.stderr[-2000:]
+
+
+NO_PROCESSES = """
+import os, sys, time
+from holdfast import ProcessPool
+
+def write(name, text):
+    with open(f"{sys.argv[1]}/{name}", "w") as file:
+        file.write(text)
+
+write("cgroup.procs", str(os.getpid()))
+pool = ProcessPool(4, spares=0)
+assert pool.submit(abs, -1).result(20) == 1
+with open(f"{sys.argv[1]}/pids.current") as file:
+    write("pids.max", file.read())
+calls = [pool.submit(time.sleep, 0.05) for _ in range(12)]
+print([call.exception(20) for call in calls].count(None), pool._core.refused > 0)
+write("pids.max", "max")
+calls = [pool.submit(time.sleep, 0.3) for _ in range(8)]
+print([call.exception(20) for call in calls].count(None), len(pool.pids()) > 1)
+print(pool.close())
+"""
+
+
+def test_a_refused_fork_loses_nothing(tmp_path):
+    """The calls run on the workers there are; later there are more again."""
+    group = Path("/sys/fs/cgroup/pids") / f"holdfast-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"needs a control group of processes of its own: {error}")
+    try:
+        ended = _run(NO_PROCESSES, tmp_path, arguments=[str(group)])
+        assert ended.stdout == "12 True\n8 True\nTrue\n", ended.stderr[-2000:]
+    finally:
+        until(lambda: not (group / "cgroup.procs").read_text())
+        group.rmdir()
