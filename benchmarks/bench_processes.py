@@ -30,9 +30,9 @@ def no_op(item: object) -> object:
     return item
 
 
-def spin() -> int:
-    """A loop of C code, which no Python signal handler interrupts."""
-    return sum(range(10**13))
+SPIN = (sum, range(10**13))
+"""A loop of C code, which no Python signal handler interrupts. What is built in has no module that each
+new worker would have to import; what is measured is the pool."""
 
 
 # ---------------------------------------------------------------- callers
@@ -181,24 +181,20 @@ STUCK_S = 0.3
 
 def holdfast_recovers(meter: Meter, n: int) -> None:
     with ProcessPool(1, name="bench") as pool:
-        pool.submit(no_op, 0).result()
-        _recover(
-            meter,
-            n,
-            lambda: pool.options(timeout=STUCK_S).submit(spin),
-            lambda: pool.submit(no_op, 0),
-        )
+        pool.submit(abs, 0).result()
+        stuck = pool.options(timeout=STUCK_S)
+        _recover(meter, n, lambda: stuck.submit(*SPIN), lambda: pool.submit(abs, 0))
 
 
 def pebble_recovers(meter: Meter, n: int) -> None:
     pebble = load("pebble")
     with pebble.ProcessPool(max_workers=1) as pool:
-        pool.schedule(no_op, args=[0]).result()
+        pool.schedule(abs, args=[0]).result()
         _recover(
             meter,
             n,
-            lambda: pool.schedule(spin, timeout=STUCK_S),
-            lambda: pool.schedule(no_op, args=[0]),
+            lambda: pool.schedule(SPIN[0], args=SPIN[1:], timeout=STUCK_S),
+            lambda: pool.schedule(abs, args=[0]),
         )
 
 
@@ -231,32 +227,32 @@ RECOVER.add("pebble.ProcessPool", pebble_recovers)
 
 def holdfast_four(meter: Meter, n: int) -> None:
     with ProcessPool(n, name="bench") as pool:
-        list(pool.map(no_op, range(n)))
+        list(pool.map(abs, range(n)))
         time.sleep(0.3)
         began = time.perf_counter()
         with meter.measure():
-            calls = [pool.options(timeout=1).submit(spin) for _ in range(n)]
+            calls = [pool.options(timeout=1).submit(*SPIN) for _ in range(n)]
             for call in calls:
                 with contextlib.suppress(CallTimeout):
                     call.result()
             told = time.perf_counter() - began
-            list(pool.map(no_op, range(n)))
+            list(pool.map(abs, range(n)))
         meter.note(told_s=told, usable_s=time.perf_counter() - began)
 
 
 def pebble_four(meter: Meter, n: int) -> None:
     pebble = load("pebble")
     with pebble.ProcessPool(max_workers=n) as pool:
-        for future in [pool.schedule(no_op, args=[0]) for _ in range(n)]:
+        for future in [pool.schedule(abs, args=[0]) for _ in range(n)]:
             future.result()
         began = time.perf_counter()
         with meter.measure():
-            calls = [pool.schedule(spin, timeout=1) for _ in range(n)]
+            calls = [pool.schedule(SPIN[0], args=SPIN[1:], timeout=1) for _ in range(n)]
             for call in calls:
                 with contextlib.suppress(TimeoutError):
                     call.result()
             told = time.perf_counter() - began
-            for future in [pool.schedule(no_op, args=[0]) for _ in range(n)]:
+            for future in [pool.schedule(abs, args=[0]) for _ in range(n)]:
                 future.result()
         meter.note(told_s=told, usable_s=time.perf_counter() - began)
 
@@ -281,12 +277,12 @@ FOUR.add("pebble.ProcessPool", pebble_four)
 def holdfast_starts(meter: Meter, n: int) -> None:
     with meter.measure(), ProcessPool(1, name="bench", max_calls_per_worker=1, spares=0) as pool:
         began = time.perf_counter()
-        pool.submit(no_op, 0).result()
+        pool.submit(abs, 0).result()
         first = time.perf_counter() - began
         time.sleep(0.2)
         began = time.perf_counter()
         for _ in range(n):
-            pool.submit(no_op, 0).result()
+            pool.submit(abs, 0).result()
         further = (time.perf_counter() - began) / n
     meter.note(first_s=first, further_s=further)
 
