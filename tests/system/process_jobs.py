@@ -202,3 +202,14 @@ def slow_at(index):
     if index == 40:
         time.sleep(0.5)
     return index, os.getpid()
+
+
+class Noting:
+    """A call with a first argument, that can be sent."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, index):
+        """Note a run."""
+        return note(self.path, index)

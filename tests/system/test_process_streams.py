@@ -148,22 +148,12 @@ def test_deaths_in_the_middle_of_a_stream_lose_nothing(pool, tmp_path):
     shooter.start()
     try:
         work = pool.options(idempotent=True).stream(
-            _Noting(seen), range(600), retry=Retry(50, on=(WorkerLost,), wait=0.0)
+            jobs.Noting(seen), range(600), retry=Retry(50, on=(WorkerLost,), wait=0.0)
         )
         assert list(work) == [2 * i for i in range(600)]
     finally:
         stop.set()
         shooter.join()
-
-
-class _Noting:
-    """A call with a first argument, that can be pickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __call__(self, index):
-        return jobs.note(self.path, index)
 
 
 def _until(condition, patience=10.0):
