@@ -137,7 +137,7 @@ def test_deaths_in_the_middle_of_a_stream_lose_nothing(pool, tmp_path):
     stop = threading.Event()
 
     def shoot():
-        while not stop.wait(0.15):
+        while not stop.wait(0.05):
             for pid in pool.pids()[:1]:
                 try:
                     os.kill(pid, signal.SIGKILL)
