@@ -171,6 +171,7 @@ class DirectWait(Crew):
                 worker.call is not call
                 or worker.state != BUSY
                 or call.abandoned
+                or call._taken  # noqa: SLF001
                 or admission._line  # noqa: SLF001 - one lock for both halves of the pool
                 or admission._blocked  # noqa: SLF001
                 or admission._idle_watchers  # noqa: SLF001
@@ -197,7 +198,7 @@ class DirectWait(Crew):
             admission.in_flight -= 1
             counters.completed += 1
             call._result = value  # noqa: SLF001 - our own future
-            call._settled_by = None  # type: ignore[attr-defined] # noqa: SLF001 - as _claim has it
+            call._taken = True  # noqa: SLF001
             call._state = "FINISHED"  # noqa: SLF001
             idle.append(worker)
         call.let_go()

@@ -3,7 +3,6 @@
 import asyncio
 from asyncio.events import _get_running_loop  # the one question that must cost nothing
 from collections.abc import AsyncIterable, Callable, Hashable, Iterable
-from contextvars import Context
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from holdfast._core import check
@@ -17,6 +16,7 @@ from holdfast.pools._options import UNSET, Unset
 from holdfast.pools._process_calls import ProcessCall, ProcessLoopCall, ProcessSubmittedCall
 from holdfast.pools._process_payload import encode
 from holdfast.pools._process_stream import ProcessStreamEngine
+from holdfast.pools._stats import PoolStats
 from holdfast.pools._stream_engine import StreamOptions
 from holdfast.pools._thread_view import PLAIN, ThreadCalls
 from holdfast.pools.deadline import inherited
@@ -30,8 +30,6 @@ __all__ = ("ProcessCalls",)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_NO_CONTEXT = Context()
 
 
 class ProcessCalls(ThreadCalls):
@@ -51,6 +49,7 @@ class ProcessCalls(ThreadCalls):
         queue_timeout: float | Unset | None = UNSET,
         key: Hashable | Unset = UNSET,
         priority: float | Unset = UNSET,
+        reserved: bool | Unset = UNSET,
         idempotency_key: IdempotencyKey | Unset | None = UNSET,
         idempotent: bool | Unset = UNSET,
     ) -> "ProcessCalls":
@@ -62,15 +61,19 @@ class ProcessCalls(ThreadCalls):
             key: Whom they belong to, anything hashable; in a pool with ``order=Fair()`` only.
             priority: How urgent they are, lower is more, 0 is usual; in a pool with
                 ``order=Priority()`` only.
+            reserved: Means nothing here, but False: a process pool keeps no permits for clean-up.
             idempotency_key: Means nothing here, but None: outcomes are kept in this process, and calls run
                 in others. An ``Idempotent`` can be put around :meth:`run`.
             idempotent: Whether a call may be run again if its worker dies, up to three times more. One
                 that ran for too long, or held too much memory, is not run again.
 
         Raises:
-            ValueError: ``key``, ``priority`` or ``idempotency_key`` would mean nothing to this pool, or is
-                none.
+            ValueError: ``key``, ``priority``, ``reserved`` or ``idempotency_key`` would mean nothing to this
+                pool, or is none.
         """
+        if reserved is True:
+            msg = f"reserved=True would mean nothing: pool {self._pool.name!r} keeps no permits for clean-up"
+            raise ValueError(msg)
         view = ProcessCalls()
         view._core = self._core
         view._options = self._options.with_(timeout, queue_timeout, key, priority)
@@ -105,13 +108,7 @@ class ProcessCalls(ThreadCalls):
         """
         loop = asyncio.get_running_loop()
         call = ProcessLoopCall(
-            cast("Any", self._core),
-            loop_state(loop),
-            loop.create_future(),
-            _NO_CONTEXT,
-            fn,
-            args,
-            kwargs,
+            self._core, loop_state(loop), loop.create_future(), (fn, args, kwargs)
         )
         self._prepare(call)
         self._core.submit(call, may_block=True, prompt=False)
@@ -145,7 +142,7 @@ class ProcessCalls(ThreadCalls):
         Returns:
             A future; what can't be pickled is reported by it.
         """
-        call = ProcessSubmittedCall(cast("Any", self._core), _NO_CONTEXT, fn, args, kwargs)
+        call = ProcessSubmittedCall(self._core, fn, args, kwargs)
         try:
             self._prepare(call)
         except Exception as error:
@@ -220,3 +217,7 @@ class ProcessCalls(ThreadCalls):
             inherit(call, until)
         if call.queue_until is not None:
             self._core.watch(call)
+
+    def stats(self) -> PoolStats:
+        """Return one consistent reading of the pool."""
+        return self._core.stats()

@@ -165,8 +165,10 @@ class ProcessPool(ProcessCalls, Executor):
         if min_workers:
             self._core.pump()
 
+    _reserve = None  # of what a thread pool may keep
+
     @property
-    def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
+    def _pool(self) -> Any:  # not kept in itself, so that a forgotten pool goes at once
         return self
 
     def _keyed(self, view: ThreadCalls, key: IdempotencyKey | Unset) -> ThreadCalls:
