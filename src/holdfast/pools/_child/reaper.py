@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Reaper",)
 
-_MOMENT = 0.002
+_MOMENT = 0.02
 """Seconds that a worker has to end by the signal to its group, before its whole tree is looked for."""
 
 _PATIENCE = 5.0
