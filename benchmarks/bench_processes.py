@@ -1,6 +1,7 @@
 """Calls in worker processes: there and back, many, large, stuck, and how soon there is a worker."""
 
 import contextlib
+import functools
 import itertools
 import multiprocessing as mp
 import os
@@ -18,6 +19,7 @@ from benchmarks.command import main
 from benchmarks.meter import Meter
 from benchmarks.peers import load
 from holdfast import CallTimeout, ProcessPool
+from holdfast.pools import _process_payload, _process_setup
 
 CLAIM = Claim("processes", "Work that can be killed costs a pipe there and a pipe back.")
 
@@ -172,6 +174,37 @@ for _name, _pool, _ours in (
     MANY.add("ProcessPool.stream" if _ours else _name, many_at_once, ours=_ours, pool=_pool)
     LARGE.add(_name, one_after_the_other, ours=_ours, pool=_pool, payload=MEBIBYTE)
 MANY.add("ProcessPool.map", many_at_once, ours=True, pool=holdfast_submit)
+
+
+@contextlib.contextmanager
+def holdfast_up_to(workers: int, *, most: int) -> Opened:
+    before = _process_payload.INLINE
+    _process_payload.INLINE = _process_setup.INLINE = most  # type: ignore[misc] # to see where it pays
+    try:
+        with holdfast_pool(workers) as pool:
+            yield pool
+    finally:
+        _process_payload.INLINE = _process_setup.INLINE = before  # type: ignore[misc] # as it was
+
+
+SIXTEEN_KIB = CLAIM.case(
+    "sixteen-kib",
+    "16 KiB of bytes there and back: through shared memory, or through the pipe",
+    n=500,
+    quick_n=200,
+    unit="call",
+    repeats=3,
+    warm_n=20,
+    compared="each_wall_s",
+)
+for _name, _most in (("shared memory", 8 << 10), ("the pipe", 63 << 10)):
+    SIXTEEN_KIB.add(
+        _name,
+        one_after_the_other,
+        ours=_most == 8 << 10,
+        pool=functools.partial(holdfast_up_to, most=_most),
+        payload=MEBIBYTE[: 16 << 10],
+    )
 
 
 # ---------------------------------------------------------------- stuck calls

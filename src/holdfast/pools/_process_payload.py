@@ -20,9 +20,9 @@ from holdfast.pools._child.arena import Arena
 
 __all__ = ("INLINE", "Payload", "WorkerTraceback", "encode", "read_reply")
 
-INLINE: Final = 32 * 1024
-"""Most bytes that go through the pipe; what is larger goes through shared memory. Measured with
-``benchmarks/bench_processes.py``: below, a second copy costs less than the memory's own bookkeeping."""
+INLINE: Final = 8 * 1024
+"""Most bytes that go through the pipe; what is larger goes through shared memory. Up to here the pipe is
+as quick, from twice as much on it is slower (``benchmarks/bench_processes.py``, case ``sixteen-kib``)."""
 
 _SNIFFED: Final = frozenset({bytes, bytearray, str})
 _MAIN: Final = b"\x8c\x08__main__"
