@@ -48,7 +48,7 @@ class Killer:
 
 def test_idempotent_calls_survive_fifty_deaths(tmp_path):
     """5,000 calls, 5,000 results, each the right one."""
-    with ProcessPool(4, max_queue=CALLS) as pool, Killer(pool) as killer:
+    with ProcessPool(4, max_queue=CALLS, preload=[jobs.__name__]) as pool, Killer(pool) as killer:
         again = pool.options(idempotent=True)
         calls = [again.submit(jobs.note, str(tmp_path / "ran"), i) for i in range(CALLS)]
         found = [call.result(60) for call in calls]
@@ -61,7 +61,7 @@ def test_idempotent_calls_survive_fifty_deaths(tmp_path):
 
 def test_lost_calls_are_reported_one_by_one(tmp_path):
     """None is missing, none hangs, and no more are lost than workers have died."""
-    with ProcessPool(4, max_queue=CALLS) as pool, Killer(pool) as killer:
+    with ProcessPool(4, max_queue=CALLS, preload=[jobs.__name__]) as pool, Killer(pool) as killer:
         calls = [pool.submit(jobs.note, str(tmp_path / "ran"), i) for i in range(CALLS)]
         errors = [call.exception(60) for call in calls]
 

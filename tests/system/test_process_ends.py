@@ -240,9 +240,18 @@ def test_a_program_without_a_guard_is_never_run_again(tmp_path):
 
 
 INTERRUPTED = """
-import os, signal, sys, threading, time
+import signal, threading, time
 from holdfast import ProcessPool
 
+armed = False
+
+def interrupt(number, frame):
+    global armed
+    if armed:
+        armed = False
+        raise KeyboardInterrupt
+
+signal.signal(signal.SIGINT, interrupt)
 pool = ProcessPool(2)
 assert pool.submit(abs, -1).result(20) == 1
 main = threading.get_ident()
@@ -255,22 +264,16 @@ def shoot():
 shooter = threading.Thread(target=shoot)
 shooter.start()
 end, hits, done = time.monotonic() + 3, 0, 0
-while True:
+while time.monotonic() < end:
     try:
-        if time.monotonic() > end:
-            break
+        armed = True
         pool.submit(abs, -2).result(20)
+        armed = False
         done += 1
     except KeyboardInterrupt:
         hits += 1
-while True:
-    try:
-        stop.set()
-        shooter.join()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        break
-    except KeyboardInterrupt:
-        pass
+stop.set()
+shooter.join()
 time.sleep(0.3)
 assert hits > 20 and done > 20, (hits, done)
 assert [pool.submit(abs, -3).result(20) for _ in range(20)] == [3] * 20
