@@ -20,6 +20,8 @@ FACE = (
     "holdfast.limits",
     "holdfast.sense",
     "holdfast.testing",
+    "holdfast.watch",
+    "holdfast.track",
 )
 
 # ``fn, *args, **kwargs`` are the call itself, which the summary line shows as ``fn(*args, **kwargs)``.

@@ -19,6 +19,8 @@ from holdfast import (
     ThreadPool,
 )
 from holdfast.flow.idempotency import Idempotent, MemoryStore
+from holdfast.track import ResourceStats, Scope
+from holdfast.watch import Living, Snapshot, Verdict
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -297,3 +299,38 @@ async def one_run_per_key(flight: holdfast.SingleFlight) -> None:
     assert_type(made.stream(parse, ["a"]), Stream[bytes])
     assert_type(await made.gather(parse, ["a"]), list[bytes])
     ThreadPool(1, idempotency=MemoryStore())  # type: ignore[arg-type]
+
+
+def watching_is_typed() -> None:
+    """What a monitor, a trend and a snapshot give."""
+    assert_type(holdfast.snapshot(), Snapshot)
+    with holdfast.Monitor(on_change=lambda change: change.snapshot.fds) as monitor:
+        assert_type(monitor.sample().pools[0].stats.in_flight, int)
+        assert_type(monitor.trends, tuple[Verdict, ...])
+    trend = holdfast.Trend("descriptors", limit=1024)
+    trend.see(0.0, [Living(1, "app.py:10")])
+    assert_type(trend.verdict.left_s, float | None)
+
+
+async def connect() -> Tool:
+    """A coroutine function that opens something."""
+    return Tool()
+
+
+async def resources(path: str) -> None:
+    """A pool of resources lends what its function opens, blocking or not."""
+    with holdfast.ResourcePool(lambda: path.encode(), max_size=2) as blocking:
+        with blocking.borrow() as found:
+            assert_type(found, bytes)
+        assert_type(blocking.acquire().resource, bytes)
+        assert_type(blocking.stats(), ResourceStats)
+    # mypy does not infer what a coroutine function returns from one of two kinds of functions.
+    tools: holdfast.ResourcePool[Tool] = holdfast.ResourcePool(connect, leak_after=(1, 2))
+    async with tools as pool:
+        async with pool.borrow(timeout=1.0) as tool:
+            assert_type(tool, Tool)
+        lease = await pool.aacquire()
+        assert_type(lease.resource, Tool)
+    async with holdfast.scope("session") as scope:
+        assert_type(holdfast.track(tool, name="tool", is_closed=lambda: False), Tool)
+        assert_type(scope, Scope)

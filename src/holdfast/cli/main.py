@@ -31,6 +31,7 @@ class Verb:
 
 VERBS = {
     "map": Verb("holdfast.cli.map.command", "map_command", "Run a function over a file's lines."),
+    "size": Verb("holdfast.cli.size", "size_command", "Say how large a pool should be here."),
 }
 
 

@@ -51,6 +51,8 @@ class ProcessCalls(ThreadCalls):
         priority: float | Unset = UNSET,
         reserved: bool | Unset = UNSET,
         idempotency_key: IdempotencyKey | Unset | None = UNSET,
+        retry: Retry | Unset | None = UNSET,
+        fallback: Any = UNSET,
         idempotent: bool | Unset = UNSET,
     ) -> "ProcessCalls":
         """Return a light view of this pool whose calls and streams have other options.
@@ -64,6 +66,8 @@ class ProcessCalls(ThreadCalls):
             reserved: Means nothing here, but False: a process pool keeps no permits for clean-up.
             idempotency_key: Means nothing here, but None: outcomes are kept in this process, and calls run
                 in others. An ``Idempotent`` can be put around :meth:`run`.
+            retry: When a call that has failed is called again.
+            fallback: What is given instead of an error, as for a thread pool.
             idempotent: Whether a call may be run again if its worker dies, up to three times more. One
                 that ran for too long, or held too much memory, is not run again.
 
@@ -79,10 +83,12 @@ class ProcessCalls(ThreadCalls):
         view._options = self._options.with_(timeout, queue_timeout, key, priority)
         view._owner = self._pool
         view._idempotent = self._idempotent if isinstance(idempotent, Unset) else bool(idempotent)
-        if isinstance(idempotency_key, Unset) or idempotency_key is None:
+        if not isinstance(idempotency_key, Unset) and idempotency_key is not None:
+            self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view; raises
+        if retry is UNSET and fallback is UNSET:
             return view
-        keyed = self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
-        return cast("ProcessCalls", keyed)  # what can be asked of one, can be asked of it
+        guarded = self._pool._guarded(view, retry, fallback)  # noqa: SLF001 - likewise
+        return cast("ProcessCalls", guarded)  # what can be asked of one, can be asked of it
 
     async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call ``fn`` in a worker process and return what it returns.

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from holdfast._core import check, clock
 from holdfast.limits import Rate
+from holdfast.limits.rates import gate_of
 from holdfast.pools._admission import Admission
 from holdfast.pools._drain import is_called_by_a_loop, wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
@@ -26,6 +27,7 @@ from holdfast.pools._process_setup import ProcessSetup
 from holdfast.pools._process_view import ProcessCalls
 from holdfast.pools._thread_view import PLAIN, ThreadCalls
 from holdfast.pools._threads import finalize
+from holdfast.pools.async_pool import waiting_room
 from holdfast.pools.order import Order
 
 __all__ = ("ProcessPool",)
@@ -136,7 +138,7 @@ class ProcessPool(ProcessCalls, Executor):
             max_queue=check.count("max_queue", max_queue),
             overflow=overflow,
             max_abandoned=limit,
-            gate=rate.gate() if rate is not None else None,
+            gate=gate_of(rate),
             clock=now,
             max_queue_bytes=max_queue_bytes,
             line=order.line(now) if order is not None else None,
@@ -179,6 +181,12 @@ class ProcessPool(ProcessCalls, Executor):
             "options(idempotent=True) for calls that may be run again"
         )
         raise ValueError(msg)
+
+    def _guarded(self, view: ThreadCalls, retry: object, fallback: object) -> ThreadCalls:
+        from holdfast.pools._guarded_view import GuardedThreadCalls, guard_of  # noqa: PLC0415 - few have one
+
+        guard = guard_of(retry, fallback)
+        return view if guard == (None, None) else GuardedThreadCalls(view, guard, waiting_room)
 
     @property
     def name(self) -> str:
