@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from holdfast.limits.fallback import Fallback
     from holdfast.limits.retry_budget import RetryBudget
     from holdfast.pools._retries import set_retry_budget
+    from holdfast.pools.process_pool import ProcessPool
     from holdfast.sense import raise_fd_limit
     from holdfast.track import ResourcePool, scope, track
     from holdfast.track.http import http
@@ -82,6 +83,7 @@ __all__ = (
     "PoolStats",
     "Priority",
     "ProcessFailed",
+    "ProcessPool",
     "ProcessResult",
     "QueueFull",
     "QueueTimeout",
@@ -126,6 +128,7 @@ _LATER = {
     "Fallback": "holdfast.limits.fallback",
     "Governor": "holdfast.watch.governor",
     "Monitor": "holdfast.watch.monitor",
+    "ProcessPool": "holdfast.pools.process_pool",
     "ProcessResult": "holdfast.track.process.result",
     "ResourcePool": "holdfast.track.resource_pool",
     "RetryBudget": "holdfast.limits.retry_budget",
