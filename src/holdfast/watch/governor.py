@@ -270,7 +270,7 @@ class Governor:
         return [(pool, weight) for pool, weight in found if weight.weight > 0]
 
     def _work(self) -> tuple[int, int, float]:
-        """Calls in flight that will end by themselves, those that have ended, and how much of the limits is used."""
+        """Calls in flight that will end, calls that have ended, and how much of the limits is used."""
         in_flight = ended = limits = 0
         for pool, _ in self._governed():
             stats = pool.stats()
