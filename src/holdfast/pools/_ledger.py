@@ -181,7 +181,8 @@ class Ledger:
         return self._shown
 
     def _check_rate(self, gate: Gate, weights: Weights | None) -> None:
-        wait = gate.wait(self._clock.now(), weights)
+        now = self._clock.now()
+        wait = gate.wait(now) if weights is None else gate.wait(now, weights)
         if wait > 0.0:
             raise self._refusal(
                 RateLimited, f"the rate allows the next start in {wait:.3f} s", retry_after=wait
