@@ -234,7 +234,8 @@ def _path(reader: _Reader, fd: int, link: str) -> Descriptor:
         kind = "pipe"
     elif found.st_nlink == 0:
         # The kernel marks the link, but a file may also be called so: the missing name decides.
-        return Descriptor(fd, "deleted file", link.removesuffix(_GONE))
+        name = link.removesuffix(_GONE)
+        return Descriptor(fd, "deleted file", name, size_bytes=found.st_size)
     else:
         kind = "file"
     return Descriptor(fd, kind, link)
