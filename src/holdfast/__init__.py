@@ -6,6 +6,7 @@ Everything public is here or in a module without an underscore; see ``help(holdf
 from typing import TYPE_CHECKING
 
 from holdfast import errors
+from holdfast._core.late_import import import_late
 from holdfast.errors import (
     Aborted,
     CallTimeout,
@@ -44,6 +45,8 @@ from holdfast.pools.deadline import deadline
 if TYPE_CHECKING:
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
+    from holdfast.watch.audit import audit
+    from holdfast.watch.explain import explain
 
 __version__ = "0.1.0.dev0"
 
@@ -76,9 +79,11 @@ __all__ = (
     "UnderPressure",
     "WorkerLost",
     "WouldDeadlock",
+    "audit",
     "current_budget",
     "deadline",
     "errors",
+    "explain",
     "gather",
     "raise_fd_limit",
     "set_budget",
@@ -88,6 +93,8 @@ __all__ = (
 
 _LATER = {
     "SingleFlight": "holdfast.flow.single_flight",
+    "audit": "holdfast.watch.audit",
+    "explain": "holdfast.watch.explain",
     "raise_fd_limit": "holdfast.sense.fd_limit",
 }
 """What not every program needs is imported when it is asked for."""
@@ -95,9 +102,7 @@ _LATER = {
 
 def __getattr__(name: str) -> object:
     if name in _LATER:
-        from importlib import import_module  # noqa: PLC0415 - see above
-
-        return getattr(import_module(_LATER[name]), name)
+        return import_late(_LATER[name], name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

@@ -3,7 +3,7 @@
 The numbers are those of Linux on 64 bits; source: ``syscall_64.tbl`` and ``asm-generic/unistd.h``.
 """
 
-import platform
+import os
 from collections.abc import Mapping
 from typing import Final
 
@@ -60,10 +60,12 @@ def waits_in(text: str, machine: str | None = None) -> str:
 
     Args:
         text: The line: the number first; ``running`` or ``-1`` for none.
-        machine: What ``platform.machine()`` says; None asks it.
+        machine: The kind of the machine, as ``uname`` says it; None asks.
     """
     number = whole(nth(text.split(maxsplit=1), 0))
     if number is None or number < 0:
         return ""
-    known = _TABLES.get(platform.machine() if machine is None else machine, {})
+    if machine is None:
+        machine = os.uname().machine if hasattr(os, "uname") else ""
+    known = _TABLES.get(machine, {})
     return known.get(number, f"system call {number}")

@@ -11,7 +11,7 @@ from holdfast.watch._words import tallied
 from holdfast.watch.finding import Finding
 from holdfast.watch.look import Look
 
-__all__ = ("VERSION", "reading_record", "record")
+__all__ = ("VERSION", "deleted_bytes", "reading_record", "record")
 
 VERSION = 1
 
@@ -60,9 +60,15 @@ def _descriptors(look: Look) -> dict[str, Any]:
         "deleted_files": tallied(
             each.target for each in look.descriptors if each.kind == "deleted file"
         ),
-        "deleted_bytes": sum(each.size_bytes or 0 for each in look.descriptors),
+        "deleted_bytes": deleted_bytes(look),
         "pipes": len({each.target for each in look.descriptors if each.kind == "pipe"}),
     }
+
+
+def deleted_bytes(look: Look) -> int:
+    """Return what the disk gets back when the deleted files are closed."""
+    sizes = {each.target: each.size_bytes or 0 for each in look.descriptors}
+    return sum(sizes.values())
 
 
 def _sockets(found: Iterable[tuple[str, str, str]]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -137,5 +138,5 @@ def _deleted(look: Look) -> Iterator[Finding]:
         "The disk gets the space back only when they are closed: temporary files, or logs that were"
         " rotated under a handler that writes on.",
         "Close temporary files; use a handler that notices rotation (WatchedFileHandler).",
-        listed(tallied(each.target for each in found)),
+        listed(tallied(re.sub(r"\d+", "N", each.target) for each in found)),
     )
