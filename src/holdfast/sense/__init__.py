@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from holdfast.sense.descriptors import descriptor_bound, descriptor_readings
     from holdfast.sense.fd_limit import FdLimit, raise_fd_limit
     from holdfast.sense.garbage import Garbage, garbage_readings, read_garbage
+    from holdfast.sense.kernel_limits import kernel_readings
     from holdfast.sense.loop_lag import LoopLag
     from holdfast.sense.memory import memory_bound, memory_readings, pss_bytes
     from holdfast.sense.open_modes import appending
@@ -58,6 +59,7 @@ __all__ = (
     "descriptors_by_kind",
     "family",
     "garbage_readings",
+    "kernel_readings",
     "list_threads",
     "memory_bound",
     "memory_readings",
@@ -109,6 +111,7 @@ _HOMES = {
     "descriptors_by_kind": "descriptor_kinds",
     "family": "process_tree",
     "garbage_readings": "garbage",
+    "kernel_readings": "kernel_limits",
     "list_threads": "thread_list",
     "memory_bound": "memory",
     "memory_readings": "memory",
