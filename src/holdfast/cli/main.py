@@ -30,7 +30,9 @@ class Verb:
 
 
 VERBS = {
-    "audit": Verb("holdfast.cli.audit.command", "audit_command", "Look at a process: what is wrong?"),
+    "audit": Verb(
+        "holdfast.cli.audit.command", "audit_command", "Look at a process: what is wrong?"
+    ),
     "limits": Verb("holdfast.cli.limits.command", "limits_command", "What this machine allows."),
     "map": Verb("holdfast.cli.map.command", "map_command", "Run a function over a file's lines."),
 }

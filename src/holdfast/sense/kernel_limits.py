@@ -29,7 +29,12 @@ def kernel_readings(*, root: str = "/") -> tuple[Reading, ...]:
     found = [_ports(machine)]
     for name, path, source, scope in (
         ("waiting to be accepted", f"{_NET}/core/somaxconn", "net.core.somaxconn", "socket"),
-        ("file watchers", f"{_INOTIFY}/max_user_instances", "fs.inotify.max_user_instances", "user"),
+        (
+            "file watchers",
+            f"{_INOTIFY}/max_user_instances",
+            "fs.inotify.max_user_instances",
+            "user",
+        ),
         ("watched files", f"{_INOTIFY}/max_user_watches", "fs.inotify.max_user_watches", "user"),
     ):
         bound = machine.machine_number(path)
@@ -45,4 +50,6 @@ def _ports(machine: Process) -> Reading | None:
     if first is None or last is None or last < first:
         return None
     note = "for connections to one peer; one that was closed here first is taken for a minute more"
-    return Reading("ports", None, "ports", last - first + 1, "net.ipv4.ip_local_port_range", "peer", note)
+    return Reading(
+        "ports", None, "ports", last - first + 1, "net.ipv4.ip_local_port_range", "peer", note
+    )

@@ -56,15 +56,18 @@ def left_behind(before: Held, after: Held, lines: Lines) -> list[Left]:
 
 def _threads(before: Held, after: Held, lines: Lines) -> Iterator[Left]:
     for thread in after.threads - before.threads:
-        if not isinstance(thread, threading._DummyThread):  # a thread of C code that called back
+        # One that C code has started, and that has called into Python, has no target of its own.
+        if not isinstance(thread, threading._DummyThread):  # noqa: SLF001 - no other name for it
             yield Left("thread", thread.name, lines.threads.get(thread), _where(thread))
 
 
 def _where(thread: threading.Thread) -> str:
-    frame = sys._current_frames().get(thread.ident or 0)
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001 - the documented name
     if frame is None:
         return ""
-    return f"now at {_relative(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+    return (
+        f"now at {_relative(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+    )
 
 
 def _tasks(lines: Lines) -> Iterator[Left]:

@@ -21,10 +21,12 @@ import sysconfig
 import threading
 import weakref
 from collections.abc import Callable
-from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.testing._held import Identity, identity
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 __all__ = ("Lines", "Place", "label_of")
 
@@ -40,6 +42,8 @@ _FOREIGN: Final = tuple(
     }
 )
 _OWN: Final = __file__
+_ENDING: Final = "_cancel_all_tasks"
+"""What a runner calls at its end with its loop, in all versions so far."""
 _FDS: Final = ("dup", "pipe", "pipe2", "memfd_create", "eventfd", "pidfd_open", "open")
 
 
@@ -58,7 +62,9 @@ class Lines:
     def __init__(self) -> None:
         self.fds: dict[int, tuple[Place, Identity | None]] = {}
         self.paths: dict[str, Place] = {}
-        self.threads: weakref.WeakKeyDictionary[threading.Thread, Place] = weakref.WeakKeyDictionary()
+        self.threads: weakref.WeakKeyDictionary[threading.Thread, Place] = (
+            weakref.WeakKeyDictionary()
+        )
         self.tasks: list[tuple[weakref.ref[asyncio.Task[Any]], Place]] = []
         self.children: dict[int, Place] = {}
         self.cut_off: list[tuple[str, Place | None]] = []
@@ -77,7 +83,7 @@ class Lines:
 
     def place(self) -> Place:
         """Return the innermost line that is neither this library's, the standard one's nor installed."""
-        frame: FrameType | None = sys._getframe(1)
+        frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the way in the standard library to the caller
         innermost: Place | None = None
         while frame is not None:
             code = frame.f_code
@@ -123,10 +129,9 @@ class Lines:
                 self._put(os, name, self._numbered(getattr(os, name)))
         os.supports_dir_fd.add(os.open)
         self._after(socket.socket, "__init__", self._note_fileno)
-        if hasattr(selectors, "EpollSelector"):
-            self._after(selectors.EpollSelector, "__init__", self._note_fileno)
-        if hasattr(selectors, "KqueueSelector"):
-            self._after(selectors.KqueueSelector, "__init__", self._note_fileno)
+        for name in ("EpollSelector", "KqueueSelector"):
+            if hasattr(selectors, name):
+                self._after(getattr(selectors, name), "__init__", self._note_fileno)
         self._put(sqlite3, "connect", self._database(sqlite3.connect))
         self._before(threading.Thread, "start", self._note_thread)
         self._after(subprocess.Popen, "__init__", self._note_child)
@@ -134,8 +139,11 @@ class Lines:
         for name in ("fork", "posix_spawn", "posix_spawnp"):
             if hasattr(os, name):
                 self._put(os, name, self._starting(getattr(os, name)))
-        self._put(asyncio.BaseEventLoop, "create_task", self._tasks(asyncio.BaseEventLoop.create_task))
-        self._put(asyncio.runners, "_cancel_all_tasks", self._ending())
+        self._put(
+            asyncio.BaseEventLoop, "create_task", self._tasks(asyncio.BaseEventLoop.create_task)
+        )
+        if hasattr(asyncio.runners, _ENDING):
+            self._put(asyncio.runners, _ENDING, self._ending())
 
     def remove(self) -> None:
         """Put back what was there before."""
@@ -233,7 +241,7 @@ class Lines:
 
     def _ending(self) -> Callable[[asyncio.AbstractEventLoop], None]:
         """What a runner ends with: it cancels whatever nobody has waited for."""
-        inner = asyncio.runners._cancel_all_tasks  # type: ignore[attr-defined]
+        inner: Callable[[asyncio.AbstractEventLoop], None] = getattr(asyncio.runners, _ENDING)
 
         @functools.wraps(inner)
         def cancel_all_tasks(loop: asyncio.AbstractEventLoop) -> None:

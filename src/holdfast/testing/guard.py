@@ -8,7 +8,7 @@ added to the base: it is not the test's.
 import gc
 import threading
 from collections.abc import Generator, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
@@ -134,12 +134,12 @@ def _allowed_by(item: pytest.Item) -> tuple[Allowed, ...]:
     found: tuple[Allowed, ...] = ()
     for mark in item.iter_markers(_MARK):
         unknown = set(mark.kwargs) - {"allow", "skip"}
-        allow = mark.kwargs.get("allow", {})
+        allow: Any = mark.kwargs.get("allow", {})
         if mark.args or unknown or not isinstance(allow, Mapping):
             msg = "holdfast takes allow={pattern: reason} and skip=reason, and nothing else"
             raise pytest.UsageError(msg)
         try:
-            found += from_mapping(allow)
+            found += from_mapping(cast("Mapping[str, str]", allow))
         except ValueError as error:
             raise pytest.UsageError(str(error)) from None
     return found

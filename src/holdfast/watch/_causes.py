@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Final
+from typing import Final, cast
 
 __all__ = ("Cause", "cause_of", "chain")
 
@@ -11,8 +11,14 @@ Cause = tuple[str, str]
 """The resource, and the sentence that says what the error means."""
 
 _BY_NUMBER: Final[dict[int, Cause]] = {
-    errno.EMFILE: ("descriptors", "This process has no descriptor left for a file or a connection."),
-    errno.ENFILE: ("machine descriptors", "All programs of this machine together have no descriptor left."),
+    errno.EMFILE: (
+        "descriptors",
+        "This process has no descriptor left for a file or a connection.",
+    ),
+    errno.ENFILE: (
+        "machine descriptors",
+        "All programs of this machine together have no descriptor left.",
+    ),
     errno.ENOMEM: ("memory", "The system refused memory."),
     errno.EADDRNOTAVAIL: (
         "connections",
@@ -32,14 +38,16 @@ _BY_WORDS: Final[tuple[tuple[str, Cause], ...]] = (
         "unable to open database file",
         (
             "descriptors",
-            "SQLite could not open the file: no descriptor is left, or the path or its folder can't be"
-            " written.",
+            "SQLite could not open the file: no descriptor is left, or its folder can't be written.",
         ),
     ),
     ("too many open files", ("descriptors", "This process has no descriptor left.")),
     (
         "queuepool limit",
-        ("connections", "All connections of the database pool are lent out, and none came back in time."),
+        (
+            "connections",
+            "All connections of the database pool are lent out, and none came back in time.",
+        ),
     ),
     (
         "terminated abruptly",
@@ -51,7 +59,13 @@ _POOL: Final[Cause] = (
     "connections",
     "All connections that the client may have are lent out, and none came back in time.",
 )
-_FORKS: Final = ("subprocess.py", "popen_fork.py", "popen_spawn_posix.py", "popen_forkserver.py", "util.py")
+_FORKS: Final = (
+    "subprocess.py",
+    "popen_fork.py",
+    "popen_spawn_posix.py",
+    "popen_forkserver.py",
+    "util.py",
+)
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -64,7 +78,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(each))
         yield each
         if isinstance(each, BaseExceptionGroup):
-            left += each.exceptions
+            left += cast("BaseExceptionGroup[BaseException]", each).exceptions
         left += [other for other in (each.__cause__, each.__context__) if other is not None]
 
 
@@ -89,7 +103,14 @@ def _forked(traceback: TracebackType | None) -> bool:
         code = traceback.tb_frame.f_code
         if code.co_filename.endswith(_FORKS) or traceback.tb_next is None:
             names = {*code.co_names, code.co_name}
-            if names & {"fork", "fork_exec", "_fork_exec", "forkpty", "posix_spawn", "spawnv_passfds"}:
+            if names & {
+                "fork",
+                "fork_exec",
+                "_fork_exec",
+                "forkpty",
+                "posix_spawn",
+                "spawnv_passfds",
+            }:
                 return True
         traceback = traceback.tb_next
     return False

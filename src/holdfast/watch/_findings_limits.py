@@ -33,7 +33,9 @@ def of_limits(look: Look) -> Iterator[Finding]:
     """Yield what is nearly used up."""
     kinds = listed(tallied(each.kind for each in look.descriptors))
     for reading in (look.bounds.descriptors, look.bounds.threads, look.bounds.processes):
-        yield from _used_up(reading, reading.value or 0, kinds if reading.name == "descriptors" else ())
+        yield from _used_up(
+            reading, reading.value or 0, kinds if reading.name == "descriptors" else ()
+        )
     for reading in look.memory:
         if reading.name in _DO:
             yield from _used_up(reading, look.resident.value or 0, ())
@@ -52,14 +54,18 @@ def _used_up(reading: Reading, own: float, evidence: tuple[str, ...]) -> Iterato
         severity = "note"
     held = f"{figure(reading.value, reading.unit)} of {figure(reading.bound, reading.unit)}"
     left = figure(reading.left, reading.unit)
-    who = f" by {reading.scope}, {figure(own, reading.unit)} of it by this process" if shared else ""
+    who = (
+        f" by {reading.scope}, {figure(own, reading.unit)} of it by this process" if shared else ""
+    )
     code = reading.name.replace(" ", "-")
     yield Finding(
         severity,
         f"{code}-nearly-used-up",
         f"{held} {reading.name if reading.unit == 'bytes' else reading.unit} are taken{who}"
         f" ({used:.0%}; {left} left): {reading.source}.",
-        "Others hold most of it." if others else _MEANS.get(reading.name, "Whoever asks for more is refused."),
+        "Others hold most of it."
+        if others
+        else _MEANS.get(reading.name, "Whoever asks for more is refused."),
         _DO[reading.name],
         evidence,
     )

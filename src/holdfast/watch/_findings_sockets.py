@@ -96,7 +96,9 @@ def _unnamed(held: Held) -> Iterator[Finding]:
     )
 
 
-def _by_side(found: Iterable[Socket], all_held: Iterable[Socket]) -> tuple[dict[str, int], dict[str, int]]:
+def _by_side(
+    found: Iterable[Socket], all_held: Iterable[Socket]
+) -> tuple[dict[str, int], dict[str, int]]:
     """How many of ``found`` were accepted, by own address, and how many were opened, by peer.
 
     An accepted connection has the address of the socket that listens; one that forks children and

@@ -1,8 +1,7 @@
 """One look at a process, and what it means: ``holdfast.audit()`` and ``holdfast audit``."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast._core import check, clock
 from holdfast.sense.process_tree import family
@@ -15,6 +14,9 @@ from holdfast.watch._findings_tasks import of_children, of_threads
 from holdfast.watch._words import counted, size
 from holdfast.watch.finding import Finding, worst_first
 from holdfast.watch.look import Look, confirmed, look, look_once, passing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ("Audit", "Tree", "Unseen", "audit", "audit_tree", "findings")
 
@@ -44,11 +46,13 @@ class Audit:
 
     def __str__(self) -> str:
         seen = self.look
-        lines = [
-            f"process {seen.process.pid}: {counted(len(seen.descriptors), 'descriptor')},"
-            f" {counted(len(seen.threads), 'thread')}, {counted(len(seen.children), 'child', 'children')},"
-            f" {size(seen.resident.value or 0)}"
-        ]
+        held = (
+            counted(len(seen.descriptors), "descriptor"),
+            counted(len(seen.threads), "thread"),
+            counted(len(seen.children), "child", "children"),
+            size(seen.resident.value or 0),
+        )
+        lines = [f"process {seen.process.pid}: {', '.join(held)}"]
         for each in self.findings:
             lines += [str(each), *(f"  {who}" for who in each.evidence)]
         return "\n".join(lines if self.findings else [*lines, "nothing found"])
@@ -132,7 +136,8 @@ def audit_tree(pid: int | None = None, *, confirm_s: float = 0.0) -> Tree:
         confirm_s: As for :func:`audit`; one pause for all of them.
     """
     pause_s = check.seconds("confirm_s", confirm_s, zero=True) or 0.0
-    looks, unseen = [look_once(pid)], []
+    looks = [look_once(pid)]
+    unseen: list[Unseen] = []
     for each in family(pid)[1:]:
         if each.state == "Z":
             continue  # of it nothing is left to be seen but that it has ended

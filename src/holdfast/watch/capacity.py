@@ -92,7 +92,9 @@ class Capacity:
         first = self.tightest
         return {
             "version": 1,
-            "limits": [reading_record(each.reading) | {"agents": each.agents} for each in self.rooms],
+            "limits": [
+                reading_record(each.reading) | {"agents": each.agents} for each in self.rooms
+            ],
             "agent": {name: getattr(self.need, name) for name in self.need.__slots__},
             "agents": None if first is None else first.agents,
             "tightest": None if first is None else first.reading.source,

@@ -91,8 +91,14 @@ class Explanation:
         lines = [self.error, self.says]
         if self.reading is not None:
             held = figure(self.reading.value, self.reading.unit)
-            most = "no limit" if self.reading.bound is None else figure(self.reading.bound, self.reading.unit)
-            lines.append(f"Now: {self.reading.name} {held} of {most} ({self.reading.source or 'no source'}).")
+            most = (
+                "no limit"
+                if self.reading.bound is None
+                else figure(self.reading.bound, self.reading.unit)
+            )
+            lines.append(
+                f"Now: {self.reading.name} {held} of {most} ({self.reading.source or 'no source'})."
+            )
         if self.do:
             lines.append(self.do)
         for each in self.findings:

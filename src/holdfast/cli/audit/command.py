@@ -39,13 +39,9 @@ def audit_command(pid: int | None, own: bool, tree: bool, confirm: float, json: 
         raise click.UsageError(sentence)
     from holdfast.watch.audit import audit, audit_tree  # noqa: PLC0415 - `--help` needs none of it
 
+    look = audit_tree if tree else audit
     try:
-        if tree:
-            seen = audit_tree(pid, confirm_s=confirm)
-            audits = seen.audits
-        else:
-            seen = audit(pid, confirm_s=confirm)
-            audits = (seen,)
+        seen = look(pid, confirm_s=confirm)
     except (OSError, NotImplementedError) as error:
         raise Trouble(said(error)) from None
     if json:
@@ -54,4 +50,4 @@ def audit_command(pid: int | None, own: bool, tree: bool, confirm: float, json: 
         from holdfast.cli.audit.show import show  # noqa: PLC0415 - as above
 
         show(seen)
-    return HEALTHY if all(each.healthy for each in audits) else FINDINGS
+    return HEALTHY if seen.healthy else FINDINGS

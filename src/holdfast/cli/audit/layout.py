@@ -96,7 +96,8 @@ def _memory(look: Look) -> Section:
     shown += [
         each
         for each in look.memory
-        if each.bound and (each.name, each.source, each.bound) != ("memory", tightest.source, tightest.bound)
+        if each.bound
+        and (each.name, each.source, each.bound) != ("memory", tightest.source, tightest.bound)
     ]
     return bounded(tuple(each for each in shown if each.value is not None), "Memory")
 

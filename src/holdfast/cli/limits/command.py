@@ -38,10 +38,18 @@ With --emit, print settings that raise the limits, for --agents at once.
     "--threads", type=_COUNT, default=AGENT.threads, show_default=True, help="Threads of one agent."
 )
 @click.option(
-    "--processes", type=_COUNT, default=AGENT.processes, show_default=True, help="Subprocesses of one."
+    "--processes",
+    type=_COUNT,
+    default=AGENT.processes,
+    show_default=True,
+    help="Subprocesses of one.",
 )
 @click.option(
-    "--descriptors", type=_COUNT, default=AGENT.descriptors, show_default=True, help="Descriptors of one."
+    "--descriptors",
+    type=_COUNT,
+    default=AGENT.descriptors,
+    show_default=True,
+    help="Descriptors of one.",
 )
 @click.option(
     "--memory",

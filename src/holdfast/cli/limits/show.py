@@ -23,7 +23,9 @@ _REST: Final = "Further"
 def show(found: Capacity) -> None:
     """Print every limit, grouped, and for how many agents the tightest one has room."""
     paper = screen()
-    paper.headline("Limits of this process and those that it starts: held, most, room for so many agents")
+    paper.headline(
+        "Limits of this process and those that it starts: held, most, room for so many agents"
+    )
     paper.sections(_sections(found))
     paper.findings((), _verdict(found))
 
@@ -33,9 +35,7 @@ def _sections(found: Capacity) -> list[Section]:
     for each in found.rooms:
         title = _TITLES.get(each.reading.name, _REST)
         groups[title].append(_row(each, named=title == _REST))
-    return [
-        Section(title, tuple(rows), right=(1, 2)) for title, rows in groups.items() if rows
-    ]
+    return [Section(title, tuple(rows), right=(1, 2)) for title, rows in groups.items() if rows]
 
 
 def _row(room: Room, *, named: bool) -> Row:
@@ -44,11 +44,21 @@ def _row(room: Room, *, named: bool) -> Row:
     agents = "" if room.agents is None else counted(room.agents, "agent")
     held = figure(reading.value, reading.unit) if reading.value is not None else ""
     bound = figure(reading.bound, reading.unit)
-    return (f"{source}: {reading.name}" if named else source, held, bound, Bar(reading.used), agents)
+    return (
+        f"{source}: {reading.name}" if named else source,
+        held,
+        bound,
+        Bar(reading.used),
+        agents,
+    )
 
 
 def _source(reading: Reading) -> str:
-    return reading.source if reading.scope in {"process", "machine"} else f"{reading.source}, {reading.scope}"
+    return (
+        reading.source
+        if reading.scope in {"process", "machine"}
+        else f"{reading.source}, {reading.scope}"
+    )
 
 
 def _verdict(found: Capacity) -> str:
