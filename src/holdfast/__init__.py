@@ -14,6 +14,7 @@ from holdfast.errors import (
     HoldfastError,
     Leaked,
     PoolClosed,
+    ProcessFailed,
     QueueFull,
     QueueTimeout,
     RateLimited,
@@ -43,8 +44,11 @@ from holdfast.pools import (
 from holdfast.pools.deadline import deadline
 
 if TYPE_CHECKING:
+    from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
+    from holdfast.track import ResourcePool, scope, track
+    from holdfast.track.process.result import ProcessResult
     from holdfast.watch.audit import audit
     from holdfast.watch.explain import explain
 
@@ -65,11 +69,14 @@ __all__ = (
     "PoolClosed",
     "PoolStats",
     "Priority",
+    "ProcessFailed",
+    "ProcessResult",
     "QueueFull",
     "QueueTimeout",
     "Rate",
     "RateLimited",
     "Rejected",
+    "ResourcePool",
     "ResultLost",
     "Retry",
     "SingleFlight",
@@ -85,17 +92,29 @@ __all__ = (
     "errors",
     "explain",
     "gather",
+    "process_lines",
     "raise_fd_limit",
+    "run_process",
+    "run_process_sync",
+    "scope",
     "set_budget",
     "stream",
+    "track",
 )
 
 
 _LATER = {
+    "ResourcePool": "holdfast.track.resource_pool",
+    "ProcessResult": "holdfast.track.process.result",
+    "process_lines": "holdfast.flow.process",
+    "run_process": "holdfast.flow.process",
+    "run_process_sync": "holdfast.flow.process",
     "SingleFlight": "holdfast.flow.single_flight",
     "audit": "holdfast.watch.audit",
     "explain": "holdfast.watch.explain",
     "raise_fd_limit": "holdfast.sense.fd_limit",
+    "scope": "holdfast.track.scopes",
+    "track": "holdfast.track.tracked",
 }
 """What not every program needs is imported when it is asked for."""
 

@@ -16,6 +16,7 @@ __all__ = (
     "HoldfastError",
     "Leaked",
     "PoolClosed",
+    "ProcessFailed",
     "QueueFull",
     "QueueTimeout",
     "RateLimited",
@@ -126,11 +127,14 @@ class CallTimeout(Failed, TimeoutError):
     Attributes:
         stopped: True if the work has ended (a cancelled coroutine, a killed process), False if it
             still runs (a thread can't be stopped): its permit stays held until it returns.
+        result: What there is of a result, where the call leaves something: a program's output until
+            then. None otherwise.
     """
 
-    def __init__(self, message: str = "", *, stopped: bool = False) -> None:
+    def __init__(self, message: str = "", *, stopped: bool = False, result: Any = None) -> None:
         super().__init__(message)
         self.stopped = stopped
+        self.result = result
 
 
 class WorkerLost(Failed):
@@ -154,6 +158,18 @@ class WorkerLost(Failed):
         self.pid = pid
         self.exitcode = exitcode
         self.out_of_memory = out_of_memory
+
+
+class ProcessFailed(Failed):
+    """A program ended with another exit status than 0, and its caller had asked for an error then.
+
+    Attributes:
+        result: Its :class:`~holdfast.track.process.result.ProcessResult`: status, output, figures.
+    """
+
+    def __init__(self, message: str = "", *, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class ResultLost(Failed):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 import holdfast
 from holdfast import AsyncPool, CallFuture, Outcome, PoolStats, Stream, StreamStats, ThreadPool
 from holdfast.flow.idempotency import Idempotent, MemoryStore
+from holdfast.track import ResourceStats, Scope
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -233,6 +234,25 @@ async def errors_carry_typed_attributes(pool: AsyncPool) -> None:
         assert_type(error.held, tuple[str, ...])
 
 
+async def programs_and_their_lines(pool: AsyncPool) -> None:
+    """What a tool gives back."""
+    done = await holdfast.run_process(["git", "log"], timeout=10, pool=pool, check=True)
+    assert_type(done, holdfast.ProcessResult)
+    assert_type(done.stdout, bytes)
+    assert_type(done.returncode, int | None)
+    async with holdfast.process_lines(["git", "log"], pool=pool, stderr="stdout") as lines:
+        assert_type([line async for line in lines], list[bytes])
+        assert_type(lines.result, holdfast.ProcessResult | None)
+
+
+def programs_in_blocking_code() -> None:
+    """The same without a loop."""
+    done = holdfast.run_process_sync("a", shell=True, input=b"x", env={})  # noqa: S604 - never run
+    assert_type(done, holdfast.ProcessResult)
+    with holdfast.process_lines(["git", "log"]) as lines:
+        assert_type(list(lines), list[bytes])
+
+
 async def one_run_per_key(flight: holdfast.SingleFlight) -> None:
     """A flight, and calls that are remembered, keep the types of their functions."""
     assert_type(await flight.run("k", answer, "why?", hot=True), int)
@@ -250,3 +270,27 @@ async def one_run_per_key(flight: holdfast.SingleFlight) -> None:
     assert_type(made.stream(parse, ["a"]), Stream[bytes])
     assert_type(await made.gather(parse, ["a"]), list[bytes])
     ThreadPool(1, idempotency=MemoryStore())  # type: ignore[arg-type]
+
+
+async def connect() -> Tool:
+    """A coroutine function that opens something."""
+    return Tool()
+
+
+async def resources(path: str) -> None:
+    """A pool of resources lends what its function opens, blocking or not."""
+    with holdfast.ResourcePool(lambda: path.encode(), max_size=2) as blocking:
+        with blocking.borrow() as found:
+            assert_type(found, bytes)
+        assert_type(blocking.acquire().resource, bytes)
+        assert_type(blocking.stats(), ResourceStats)
+    # mypy does not infer what a coroutine function returns from one of two kinds of functions.
+    tools: holdfast.ResourcePool[Tool] = holdfast.ResourcePool(connect, leak_after=(1, 2))
+    async with tools as pool:
+        async with pool.borrow(timeout=1.0) as tool:
+            assert_type(tool, Tool)
+        lease = await pool.aacquire()
+        assert_type(lease.resource, Tool)
+    async with holdfast.scope("session") as scope:
+        assert_type(holdfast.track(tool, name="tool", is_closed=lambda: False), Tool)
+        assert_type(scope, Scope)

@@ -1,1 +1,1 @@
-"""Mechanisms without policy: time, lines, hand-overs. Starts no thread and reads no file."""
+"""Mechanisms without policy: time, lines, hand-overs. Starts no thread; what it reads is `/proc`."""

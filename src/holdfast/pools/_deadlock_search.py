@@ -33,8 +33,9 @@ from holdfast.pools._awaiting import (
     is_task,
     of_a_run,
 )
-from holdfast.pools._deadlock_above import is_entry, place_in_line
+from holdfast.pools._deadlock_above import is_entry
 from holdfast.pools._deadlock_known import KNOWN, Holder, pool_of
+from holdfast.pools._deadlock_notes import place_in_line
 from holdfast.pools._deadlock_stacks import blocked_in, is_ours, stacks_by_call
 from holdfast.pools._entry import RUNNING, WAITING
 from holdfast.pools._stream_engine import StreamEngine

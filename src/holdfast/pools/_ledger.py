@@ -39,6 +39,7 @@ class Ledger:
         "closed",
         "contended",
         "counters",
+        "door",
         "gate",
         "gate_opens_in",
         "in_flight",
@@ -48,6 +49,7 @@ class Ledger:
         "max_queue_bytes",
         "name",
         "queued_bytes",
+        "room",
         "show_stuck",
         "timings",
     )
@@ -63,6 +65,9 @@ class Ledger:
         self.queued_bytes = 0
         self.gate = gate
         self.gate_opens_in = 0.0  # seconds, where the rate has denied the last claim
+        self.room = (
+            0  # so many may be in line or in flight, where that is all that is asked of a call
+        )
         self.in_flight = 0
         self.abandoned: int = 0
         self.closed = False
@@ -77,14 +82,18 @@ class Ledger:
         self._shown_at: float | None = None
         self._line: Line = OrderedDict()
         self._blocked: OrderedDict[Entry, None] = OrderedDict()
-        self._waiting_turns = 0  # of the entries in line, those of streams
+        self._waiting_turns: int = 0  # of the entries in line, those of streams
         self._tallies: set[Tally] = set()
 
     # ------------------------------------------------------------ figures
 
-    def queued(self) -> int:
-        """Calls in the queue. A stream's place in line is beyond it, and its items are counted apart."""
+    def in_line(self) -> int:
+        """Calls that wait. A stream's place in line is beyond them, and its items are counted apart."""
         return len(self._line) - self._waiting_turns
+
+    def queued(self) -> int:
+        """Calls that wait for somebody else's permit."""
+        return max(0, self.in_line() - max(0, self.ceiling - self.in_flight))
 
     def open_tally(self, tally: Tally) -> None:
         """Count the items of one more stream among the pool's calls."""
@@ -108,13 +117,15 @@ class Ledger:
         for tally in self._tallies:
             counters.add(tally)
         wait, run = self.timings.read()
+        queued = self.queued()
         return PoolStats(
             name=self.name,
             limit=self.limit,
             max_queue=self.max_queue,
             in_flight=self.in_flight,
             max_queue_bytes=self.max_queue_bytes,
-            queued=self.queued(),
+            starting=self.in_line() - queued,
+            queued=queued,
             queued_bytes=self.queued_bytes,
             blocked=len(self._blocked),
             abandoned=self.abandoned,

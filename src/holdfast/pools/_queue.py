@@ -80,7 +80,7 @@ class Queue(Ledger):
 
     def _may_drop(self) -> bool:
         """Whether a call could make room for one that has come, which is not too large for that."""
-        return self.max_queue > 0 and self.queued() > self._starting()
+        return self.max_queue > 0 and self.in_line() > self._starting()
 
     def _taken(self) -> int:
         """Places that are taken: permits that are out, and calls in line."""
@@ -137,7 +137,7 @@ class Queue(Ledger):
         who start at once are passed over.
         """
         line, starting = self._line, self._starting()
-        if 0 < starting < self.queued():
+        if 0 < starting < self.in_line():
             return next(islice((entry for entry in line if entry.counted), starting, None))
         if isinstance(line, OrderedLine):
             return line.to_drop()
@@ -151,7 +151,7 @@ class Queue(Ledger):
     def _drop_for(self, entry: Entry) -> list[Entry]:
         """Let the oldest calls go until ``entry`` has room; at least one."""
         dropped, bound = [self._drop_oldest()], self.max_queue_bytes
-        while bound is not None and self.queued() and not self._fits(entry, bound):
+        while bound is not None and self.in_line() and not self._fits(entry, bound):
             dropped.append(self._drop_oldest())
         return dropped
 
@@ -178,8 +178,8 @@ class Queue(Ledger):
 
     def _note_peak_queued(self) -> None:
         queued = len(self._line) - self._waiting_turns
-        if queued > self.counters.peak_queued:
-            self.counters.peak_queued = queued
+        if queued > self.counters.peak_queued:  # most often it is none, and nothing more is asked
+            self.counters.peak_queued = max(self.counters.peak_queued, self.queued())
 
     def _forget_all(self) -> None:
         """In a child after a fork: nothing waits, nothing has been, and nobody holds the lock."""

@@ -81,9 +81,8 @@ async def stand_in_line(waiter: Waiter, patience: float | None) -> None:
     core.pump()
     try:
         await waiter.future
-    except asyncio.CancelledError:
-        if not core.admission.withdraw(waiter) and waiter.received:
-            core.pass_on_unused(waiter)
+    except BaseException as error:
+        core.safely(error, waiter.leave_line)
         raise
     finally:
         if waiter.due is not None:

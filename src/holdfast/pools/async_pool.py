@@ -5,6 +5,8 @@ import atexit
 import itertools
 import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Self, cast
 
@@ -14,12 +16,14 @@ from holdfast.pools._admission import Admission
 from holdfast.pools._async_core import AsyncCore
 from holdfast.pools._async_view import AsyncCalls
 from holdfast.pools._bridge import Bridge
-from holdfast.pools._drain import wait_idle, wait_idle_async
+from holdfast.pools._drain import finish, finish_async
 from holdfast.pools._entry import Overflow
+from holdfast.pools._exit_wait import finish_at_exit
 from holdfast.pools._forked import forks
 from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
 from holdfast.pools._keyed_view import KeyedAsyncCalls
 from holdfast.pools._options import Sizeof, Unset, pool_options
+from holdfast.pools._reserve import reserve_of, share
 from holdfast.pools._threads import finalize
 from holdfast.pools.order import Order
 
@@ -52,6 +56,8 @@ class AsyncPool(AsyncCalls):
         queue_timeout: Longest wait for a permit in seconds; None is no bound.
         timeout: Longest run in seconds, after which a call is cancelled; None is no bound.
         rate: How often calls may start.
+        reserved: So many of the permits are kept for clean-up work, for calls through
+            ``options(reserved=True)``; less than ``max_concurrency``.
         idempotency: Remembers outcomes by key, for calls with ``options(idempotency_key=...)``: an
             :class:`~holdfast.flow.idempotency.Idempotent`, which stays yours to close.
 
@@ -77,6 +83,7 @@ class AsyncPool(AsyncCalls):
         order: Order | None = None,
         max_queue_bytes: int | None = None,
         sizeof: Sizeof | None = None,
+        reserved: int = 0,
         idempotency: Remembers | None = None,
     ) -> None:
         check.choice("overflow", overflow, ("wait", "reject", "drop_oldest"))
@@ -84,7 +91,11 @@ class AsyncPool(AsyncCalls):
         now = clock.current()
         admission = Admission(
             name if name is not None else f"coroutines-{next(_names)}",
-            check.count("max_concurrency", max_concurrency, least=1),
+            share(
+                check.count("max_concurrency", max_concurrency, least=1),
+                reserved,
+                "max_concurrency",
+            ),
             max_queue=check.count("max_queue", max_queue),
             overflow=overflow,
             max_abandoned=0,  # a coroutine can be cancelled, so none is abandoned
@@ -94,6 +105,9 @@ class AsyncPool(AsyncCalls):
             line=order.line(now) if order is not None else None,
         )
         self._core = AsyncCore(admission, clock=now)
+        self._reserve = (
+            AsyncCore(reserve_of(admission, reserved, now), clock=now) if reserved else None
+        )
         self._bridge: Bridge | None = None
         self._idempotency = check_memory(idempotency)
         forks(self)
@@ -120,9 +134,11 @@ class AsyncPool(AsyncCalls):
         """Set the limit now: as many as now fit start, nobody is stopped, nobody blocks.
 
         Args:
-            max_concurrency: Most calls in flight from now on, at least 1.
+            max_concurrency: Most calls in flight from now on, at least 1 more than are reserved.
         """
-        self._core.admission.resize(check.count("max_concurrency", max_concurrency, least=1))
+        limit = check.count("max_concurrency", max_concurrency, least=1)
+        kept = 0 if self._reserve is None else self._reserve.admission.limit
+        self._core.admission.resize(share(limit, kept, "max_concurrency"))
         self._core.pump()
 
     def _bridge_loop(self) -> asyncio.AbstractEventLoop:
@@ -135,8 +151,19 @@ class AsyncPool(AsyncCalls):
 
     def after_fork(self) -> None:
         """Start clean in a child; called by the interpreter."""
-        self._core.admission.after_fork(0)
+        for admission in self._halves():
+            admission.after_fork(0)
         self._bridge = None
+
+    def _clean_up_view(self) -> AsyncCalls:
+        from holdfast.pools._reserve_async import ReservedAsyncCalls  # noqa: PLC0415 - few have one
+
+        return ReservedAsyncCalls()
+
+    def _halves(self) -> list[Admission]:
+        """The permits of all calls, then those that are kept for clean-up."""
+        cores = (self._core, self._reserve)
+        return [core.admission for core in cores if core is not None]
 
     # ------------------------------------------------------------ the end
 
@@ -165,30 +192,30 @@ class AsyncPool(AsyncCalls):
         return self._finish_blocking(timeout, refuse_waiting=True)
 
     def _finish_blocking(self, timeout: float | None, *, refuse_waiting: bool) -> bool:
-        admission = self._core.admission
-        admission.close(refuse_waiting=refuse_waiting)
         if _get_running_loop() is not None:
             timeout = 0.0
-        idle = wait_idle(admission, self._core.clock, timeout)
+        clock = self._core.clock
+        idle = finish(self._halves(), clock, timeout, refuse_waiting=refuse_waiting)
         self._leave_bridge(idle)
         return idle
 
     async def aclose(self, timeout: float | None = 10.0) -> bool:
         """Do the same as :meth:`close` without holding the loop."""
-        self._core.admission.close(refuse_waiting=True)
-        idle = await wait_idle_async(self._core.admission, timeout)
+        clock = self._core.clock
+        idle = await finish_async(self._halves(), clock, timeout, refuse_waiting=True)
         self._leave_bridge(idle)
         return idle
 
     async def adrain(self, timeout: float | None = None) -> bool:
         """Do the same as :meth:`drain` without holding the loop."""
-        self._core.admission.close(refuse_waiting=False)
-        idle = await wait_idle_async(self._core.admission, timeout)
+        clock = self._core.clock
+        idle = await finish_async(self._halves(), clock, timeout, refuse_waiting=False)
         self._leave_bridge(idle)
         return idle
 
     def _close_quietly(self) -> None:
-        self._core.admission.close(refuse_waiting=True)
+        for admission in self._halves():
+            admission.close(refuse_waiting=True)
 
     def _leave_bridge(self, idle: bool) -> None:
         """Give the loop of blocking code's calls back, at once or when the last of them has ended."""
@@ -201,7 +228,7 @@ class AsyncPool(AsyncCalls):
             bridge.give_back()
             bridge.join_if_over()
         else:
-            admission.on_idle(bridge.give_back)
+            _when_all_are_idle(self._halves(), bridge.give_back)
 
     def __enter__(self) -> Self:
         return self
@@ -245,7 +272,26 @@ def waiting_room(limit: int, name: str) -> AsyncPool:
 def _at_exit() -> None:
     """Finish what blocking code has submitted before the interpreter goes: no other loop would."""
     for pool in list(_bridged):
+        for admission in pool._halves():  # noqa: SLF001 - this very module's
+            admission.close(refuse_waiting=False)
+            finish_at_exit(admission, pool._core.clock, partial(_where, pool, admission))  # noqa: SLF001 - likewise
         pool.drain()
+
+
+def _when_all_are_idle(halves: list[Admission], fn: Callable[[], None]) -> None:
+    if halves:
+        halves[0].on_idle(partial(_when_all_are_idle, halves[1:], fn))
+    else:
+        fn()
+
+
+def _where(pool: AsyncPool, admission: Admission) -> str:
+    bridge = pool._bridge  # noqa: SLF001 - this very module's
+    if bridge is None:
+        return ""
+    from holdfast.pools._coroutine_stacks import describe_coroutines  # noqa: PLC0415 - needed once
+
+    return describe_coroutines(bridge.loop, admission)
 
 
 atexit.register(_at_exit)

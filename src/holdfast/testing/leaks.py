@@ -8,6 +8,7 @@ from pathlib import Path
 
 from holdfast._core import clock
 from holdfast._core.latch import close_stock
+from holdfast._core.process_tree.keeper import KEEPER
 from holdfast.pools._timer import TIMER
 from holdfast.sense.sampler import release
 
@@ -19,6 +20,7 @@ def holdings() -> dict[str, str]:
     TIMER.settle()
     close_stock()
     release()
+    KEEPER.release()
     held = {f"thread {thread.ident}": thread.name for thread in threading.enumerate()}
     held |= {f"child {child.pid}": child.name for child in multiprocessing.active_children()}
     for fd in Path("/dev/fd").iterdir():
