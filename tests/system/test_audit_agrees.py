@@ -161,8 +161,13 @@ def test_threads_and_children_are_those_of_ps(zoo):
     """Threads by number and name, children by number and state."""
     told, found = zoo
     pid = str(told["pid"])
-    threads = [line.split(maxsplit=1) for line in told_by("ps", "-L", "-o", "lwp=,comm=", "-p", pid).splitlines()]
-    children = [line.split() for line in told_by("ps", "--ppid", pid, "-o", "pid=,stat=").splitlines()]
+    threads = [
+        line.split(maxsplit=1)
+        for line in told_by("ps", "-L", "-o", "lwp=,comm=", "-p", pid).splitlines()
+    ]
+    children = [
+        line.split() for line in told_by("ps", "--ppid", pid, "-o", "pid=,stat=").splitlines()
+    ]
 
     assert {each.tid: each.name for each in found.look.threads} == {
         int(tid): name for tid, name in threads
@@ -186,7 +191,9 @@ def test_what_psutil_sees_is_seen(zoo):
     """Its files and its connections are among ours; it is blind to pipes and deleted files."""
     told, found = zoo
     process = psutil.Process(told["pid"])
-    files = {each.fd: each.target for each in found.look.descriptors if each.kind in {"file", "memfd"}}
+    files = {
+        each.fd: each.target for each in found.look.descriptors if each.kind in {"file", "memfd"}
+    }
     sockets = {each.fd: each.socket for each in found.look.descriptors if each.socket is not None}
 
     assert {each.fd: each.path for each in process.open_files()}.items() <= files.items()

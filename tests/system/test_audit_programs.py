@@ -65,7 +65,9 @@ def audit(*arguments, **options):
 
 def worse(told):
     """What was found beyond notes: code and evidence."""
-    return {each["code"]: each["evidence"] for each in told["findings"] if each["severity"] != "note"}
+    return {
+        each["code"]: each["evidence"] for each in told["findings"] if each["severity"] != "note"
+    }
 
 
 HEALTHY = {
@@ -219,7 +221,7 @@ def test_a_test_run_is_healthy(tmp_path):
         "    print('ready', file=sys.__stderr__, flush=True)\n"
         "    sys.stdin.read(1)\n"
     )
-    with subprocess.Popen(  # noqa: S603 - as above
+    with subprocess.Popen(
         [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", "test_it.py"],
         cwd=tmp_path,
         stdin=subprocess.PIPE,
@@ -385,7 +387,7 @@ child.communicate()
 
 def test_a_process_that_is_not_there_is_a_sentence():
     """Exit code 2, and no traceback."""
-    with subprocess.Popen(["true"]) as gone:
+    with subprocess.Popen(["true"]) as gone:  # noqa: S607 - of the system
         gone.wait()
     answer = audit(str(gone.pid))
 

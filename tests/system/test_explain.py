@@ -46,7 +46,7 @@ print(json.dumps(told.to_dict() | {"limit": resource.getrlimit(resource.RLIMIT_N
     assert told["resource"] == "descriptors"
     assert told["reading"]["left"] == 0
     codes = {each["code"]: each["evidence"] for each in told["findings"]}
-    assert list(codes)[0] == "descriptors-nearly-used-up"
+    assert next(iter(codes)) == "descriptors-nearly-used-up"
     assert codes["duplicated-log"][0].startswith(str(tmp_path / "agent.log"))
     assert told["limit"] == [80, 200]
 
@@ -70,7 +70,9 @@ for _ in range(30): os.close(held.pop())
 print(json.dumps(said))
 """)
 
-    assert told["notes"] == ["Import it at the start of the program: `from holdfast import explain`."]
+    assert told["notes"] == [
+        "Import it at the start of the program: `from holdfast import explain`."
+    ]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes a user of its own: takes root")
@@ -90,7 +92,9 @@ print(json.dumps(said))
 """)
 
     assert [each["resource"] for each in told] == ["processes", "threads"]
-    assert all("RLIMIT_NPROC: 1 of 1 held by user 54322" in each["reading"]["source"] for each in told)
+    assert all(
+        "RLIMIT_NPROC: 1 of 1 held by user 54322" in each["reading"]["source"] for each in told
+    )
     assert all(each["reading"]["left"] == 0 for each in told)
 
 

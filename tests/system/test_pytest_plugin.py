@@ -42,7 +42,7 @@ def run(tmp_path):
         if code not in {0, 1}:
             return {}, answer.stdout + answer.stderr
         told = {}
-        for case in ET.parse(tmp_path / "out.xml").getroot().iter("testcase"):
+        for case in ET.parse(tmp_path / "out.xml").getroot().iter("testcase"):  # noqa: S314 - written by our own run
             bad = [*case.iter("error"), *case.iter("failure")]
             told[case.get("name")] = "\n".join(each.text or "" for each in bad)
         return told, answer.stdout
@@ -177,7 +177,9 @@ async def test_client():
 }
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kinds and children are read in /proc")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="kinds and children are read in /proc"
+)
 def test_each_kind_of_leak_fails_its_test_with_the_line_that_made_it(run):
     """All in one run, one after the other: no test is blamed for another."""
     programs = [program for program, _, _ in LEAKS.values()]
@@ -246,7 +248,8 @@ FILE = "\ndef test_file():\n    keep.append(open(__file__))\n"
 def test_without_being_asked_nothing_is_checked_or_imported(run):
     """Not even the package."""
     told, _ = run(
-        FILE + "def test_imports():\n    assert not any(name.startswith('holdfast') for name in sys.modules)\n",
+        FILE
+        + "def test_imports():\n    assert not any(name.startswith('holdfast') for name in sys.modules)\n",
         code=0,
     )
 
@@ -291,7 +294,9 @@ def test_what_is_allowed_with_a_reason_may_stay(run):
     assert set(told.values()) == {""}
 
 
-@pytest.mark.parametrize("line", ["thread metrics-*", "thread metrics-*: ", "thing x: why", "thread: why"])
+@pytest.mark.parametrize(
+    "line", ["thread metrics-*", "thread metrics-*: ", "thing x: why", "thread: why"]
+)
 def test_an_entry_without_a_reason_is_refused(run, line):
     """Before any test runs."""
     _, said = run(FILE, "--holdfast", ini=f"holdfast_allow =\n    {line}", code=4)
@@ -308,7 +313,9 @@ def test_a_wrong_marker_is_told(run):
 
 def test_a_test_that_has_failed_is_not_blamed_for_what_its_traceback_keeps(run):
     """Its own failure is what counts."""
-    told, _ = run("\ndef test_it():\n    file = open(__file__)\n    assert not file\n", "--holdfast")
+    told, _ = run(
+        "\ndef test_it():\n    file = open(__file__)\n    assert not file\n", "--holdfast"
+    )
 
     assert "left" not in told["test_it"]
 

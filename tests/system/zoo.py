@@ -57,18 +57,18 @@ def tcp(listening):
 
 def others(folder):
     """Everything that is not TCP."""
-    held = [open(os.path.join(folder, "data.csv"), "w"), os.open(folder, os.O_RDONLY)]
-    held += [open(os.path.join(folder, "agent.log"), "a") for _ in range(3)]
-    gone = open(os.path.join(folder, "gone.tmp"), "w")
+    held = [open(os.path.join(folder, "data.csv"), "w"), os.open(folder, os.O_RDONLY)]  # noqa: SIM115 - it stays open
+    held += [open(os.path.join(folder, "agent.log"), "a") for _ in range(3)]  # noqa: SIM115 - it stays open
+    gone = open(os.path.join(folder, "gone.tmp"), "w")  # noqa: SIM115 - it stays open
     gone.write("x" * 5000)
     gone.flush()
     os.unlink(gone.name)
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(os.path.join(folder, "unix.sock"))
     listening.listen()
-    held += [gone, tempfile.TemporaryFile(dir=folder), listening, *socket.socketpair(), *os.pipe()]
+    held += [gone, tempfile.TemporaryFile(dir=folder), listening, *socket.socketpair(), *os.pipe()]  # noqa: SIM115 - it stays open
     held += [os.eventfd(0), select.epoll(), os.memfd_create("shared"), os.pidfd_open(os.getpid())]
-    held += [open(os.devnull), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)]
+    held += [open(os.devnull), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)]  # noqa: SIM115 - it stays open
     held[-1].bind(("127.0.0.1", 0))
     return held
 
@@ -91,13 +91,13 @@ def main():
             held += [six, *connected(six)]
         except OSError:
             pass
-    ended = subprocess.Popen(["true"])
+    ended = subprocess.Popen(["true"])  # noqa: S607 - of the system
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie now
-    running = subprocess.Popen(["sleep", "600"], stdout=subprocess.PIPE)
+    running = subprocess.Popen(["sleep", "600"], stdout=subprocess.PIPE)  # noqa: S607 - of the system
     stop = threading.Event()
     for _ in range(3):
         threading.Thread(target=stop.wait, daemon=True).start()
-    print(json.dumps({"pid": os.getpid(), "running": running.pid, "ended": ended.pid}), flush=True)
+    print(json.dumps({"pid": os.getpid(), "running": running.pid, "ended": ended.pid}), flush=True)  # noqa: T201 - to the test
     sys.stdin.read()
     running.kill()
     running.wait()

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from tests.unit.sense.tree import Tree
 
 from holdfast.sense import (
     ThreadState,
@@ -16,7 +17,6 @@ from holdfast.sense import (
     process_state,
 )
 from holdfast.sense._system_calls import waits_in
-from tests.unit.sense.tree import Tree
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -132,7 +132,7 @@ def test_own_threads_have_the_names_that_python_gave():
 
 def test_a_real_child_is_found_until_it_has_been_waited_for():
     """As a zombie at the end."""
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:  # noqa: S607 - of the system
         running = {each.pid: each for each in family()}
         child.stdin.close()
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -146,7 +146,7 @@ def test_a_real_child_is_found_until_it_has_been_waited_for():
 
 def test_a_process_that_is_not_there_can_not_be_looked_at():
     """The message says so."""
-    with subprocess.Popen(["true"]) as gone:
+    with subprocess.Popen(["true"]) as gone:  # noqa: S607 - of the system
         gone.wait()
 
     for look in (family, process_state, list_threads):
@@ -161,7 +161,7 @@ def test_descriptors_that_append_are_told_from_those_that_read(tmp_path):
         fds = [added.fileno(), read.fileno(), written.fileno()]
         wanted = frozenset({added.fileno(), written.fileno()})
         assert appending([*fds, 999_999]) == wanted
-        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=fds) as child:
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=fds) as child:  # noqa: S607 - of the system
             assert appending([*fds, 999_999], child.pid) == wanted
             child.stdin.close()
 

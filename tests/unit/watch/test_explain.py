@@ -40,7 +40,9 @@ def test_each_error_is_explained_by_what_ran_out(error, resource):
     json.dumps(told.to_dict())
 
 
-@pytest.mark.parametrize("error", [KeyError("a"), BlockingIOError(errno.EAGAIN, "later"), OSError()])
+@pytest.mark.parametrize(
+    "error", [KeyError("a"), BlockingIOError(errno.EAGAIN, "later"), OSError()]
+)
 def test_an_error_of_another_kind_is_not_explained(error):
     """It is said that nothing is known."""
     told = holdfast.explain(error)
@@ -80,10 +82,10 @@ def test_a_refused_fork_is_told_from_a_read_that_would_block():
             os.fork()
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    try:
+    with pytest.raises(BlockingIOError) as raised:
         starts()
-    except BlockingIOError as error:
-        assert cause_of(error)[0] == "processes"
+
+    assert cause_of(raised.value)[0] == "processes"
 
 
 def test_an_explanation_after_the_fact_says_that_there_is_room_now():

@@ -1,6 +1,7 @@
 """What a look means: from which number on, with whom, and how bad."""
 
 import pytest
+from tests.unit.watch.looks import GB, a_look, bounds
 
 from holdfast.sense.descriptor_kinds import Descriptor
 from holdfast.sense.pressure import Pressure, Stall
@@ -9,7 +10,6 @@ from holdfast.sense.reading import Reading
 from holdfast.sense.sockets import Socket
 from holdfast.sense.thread_list import ThreadState
 from holdfast.watch.audit import Audit, findings
-from tests.unit.watch.looks import GB, a_look, bounds
 
 
 def sockets(count, state, *, local="10.0.0.1:{n}", peer="10.0.0.9:443", first=10):
@@ -146,10 +146,10 @@ def test_many_files_are_told_by_ending_and_folder(count, severity):
 
 def test_deleted_files_are_told_by_number_or_size():
     """One of a gigabyte is as bad as fifty."""
-    small = tuple(Descriptor(n, "deleted file", f"/tmp/#{n}", size_bytes=5) for n in range(60))
+    small = tuple(Descriptor(n, "deleted file", f"/tmp/#{n}", size_bytes=5) for n in range(60))  # noqa: S108 - a name, never opened
     large = (Descriptor(9, "deleted file", "/var/log/agent.log", size_bytes=2 * GB),)
 
-    assert found(a_look(descriptors=small))["deleted-files"] == ("warning", ("/tmp/#N (60)",))
+    assert found(a_look(descriptors=small))["deleted-files"] == ("warning", ("/tmp/#N (60)",))  # noqa: S108 - a name, never opened
     assert found(a_look(descriptors=large))["deleted-files"][0] == "warning"
     assert found(a_look(descriptors=small[:12]))["deleted-files"][0] == "note"
     assert found(a_look(descriptors=small[:5])) == {}

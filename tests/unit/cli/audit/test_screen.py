@@ -4,6 +4,7 @@ import io
 
 import pytest
 from rich.console import Console
+from tests.unit.watch.looks import a_look, bounds
 
 from holdfast.cli.audit import show as show_module
 from holdfast.cli.audit.layout import headline, sections, tree_section, verdict
@@ -16,17 +17,21 @@ from holdfast.sense.reading import Reading
 from holdfast.sense.sockets import Socket
 from holdfast.sense.thread_list import ThreadState
 from holdfast.watch.audit import Audit, Tree, Unseen, findings
-from tests.unit.watch.looks import a_look, bounds
 
 HELD = (
     *(Descriptor(n, "file", "/var/log/agent.log") for n in range(10, 22)),
     *(
-        Descriptor(n, "socket", f"socket:[{n}]", Socket("tcp", "CLOSE_WAIT", f"10.0.0.1:{n}", "10.0.0.9:443"))
+        Descriptor(
+            n,
+            "socket",
+            f"socket:[{n}]",
+            Socket("tcp", "CLOSE_WAIT", f"10.0.0.1:{n}", "10.0.0.9:443"),
+        )
         for n in range(100, 220)
     ),
     Descriptor(300, "socket", "socket:[300]", Socket("other")),
     Descriptor(301, "socket", "socket:[301]", Socket("unix", "LISTEN", "/run/agent.sock")),
-    Descriptor(302, "deleted file", "/tmp/#4711", size_bytes=3 << 20),
+    Descriptor(302, "deleted file", "/tmp/#4711", size_bytes=3 << 20),  # noqa: S108 - a name, never opened
 )
 
 
@@ -37,7 +42,10 @@ def audit():
         descriptors=HELD,
         appending=frozenset(range(10, 22)),
         threads=tuple(ThreadState(n, f"db-{n}", "S", "a lock") for n in range(3)),
-        children=(ProcessState(5, 4711, "git", "", "Z", depth=1), ProcessState(6, 4711, "git", "git log", "S", depth=1)),
+        children=(
+            ProcessState(5, 4711, "git", "", "Z", depth=1),
+            ProcessState(6, 4711, "git", "git log", "S", depth=1),
+        ),
         memory=(Reading("memory", 1 << 30, "bytes", 2 << 30, "memory.max", "cgroup /a"),),
         bounds=bounds(descriptors=(95, 100)),
     )
@@ -48,7 +56,11 @@ def drawn(draw, width, encoding="utf-8"):
     """The lines on a terminal of some width."""
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, write_through=True)
-    draw(Terminal(Console(file=file, width=width, force_terminal=True, color_system=None, highlight=False)))
+    draw(
+        Terminal(
+            Console(file=file, width=width, force_terminal=True, color_system=None, highlight=False)
+        )
+    )
     return raw.getvalue().decode(encoding).splitlines()
 
 
@@ -113,7 +125,9 @@ def test_a_healthy_process_is_said_to_be_healthy():
     assert verdict((Audit(look, ()),)) == "healthy: nothing found"
 
 
-def test_a_tree_has_a_row_for_each_process_and_the_findings_say_whose_they_are(audit, capsys, monkeypatch):
+def test_a_tree_has_a_row_for_each_process_and_the_findings_say_whose_they_are(
+    audit, capsys, monkeypatch
+):
     """Children stand further in; who can't be seen is told."""
     monkeypatch.setattr(show_module, "screen", Paper)
     other = a_look(process=ProcessState(4712, 4711, "python", "python worker.py", "S"))

@@ -123,7 +123,18 @@ def test_the_line_of_the_entry_point_raises_the_soft_limit(shell, before, hard, 
         pytest.skip(f"{shell} is not installed")
     line = f'ulimit -Sn {before}; ulimit -Hn {hard}; exec {shell} -c "$0" "$@"'
     answer = subprocess.run(  # noqa: S603 - a shell with lines of ours
-        ["sh", "-c", line, raising(wanted), "--", "sh", "-c", "echo $(ulimit -Sn) $0 $1", "a b", "c"],
+        [  # noqa: S607 - of the system
+            "sh",
+            "-c",
+            line,
+            raising(wanted),
+            "--",
+            "sh",
+            "-c",
+            "echo $(ulimit -Sn) $0 $1",
+            "a b",
+            "c",
+        ],
         capture_output=True,
         text=True,
         check=True,
