@@ -33,7 +33,9 @@ PROMISED = {
     "UnderPressure",
     "WorkerLost",
     "WouldDeadlock",
+    "audit",
     "errors",
+    "explain",
     "gather",
     "stream",
 }

@@ -5,11 +5,12 @@ import threading
 from dataclasses import dataclass
 
 from holdfast._core.latch import close_stock
+from holdfast._core.process_tree.keeper import KEEPER
 from holdfast.pools._timer import TIMER
 from holdfast.sense.process_tree import family
 from holdfast.sense.sampler import release
 
-__all__ = ("Held", "Identity", "child_pids", "identity", "take")
+__all__ = ("Held", "Identity", "child_pids", "identity", "let_go", "take")
 
 _FD = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"  # noqa: PTH112 - once
 Identity = tuple[int, int]
@@ -31,10 +32,16 @@ class Held:
 
 def take() -> Held:
     """Return what is held now, without what holdfast itself keeps for the next use."""
+    let_go()
+    return Held(_fds(), set(threading.enumerate()))
+
+
+def let_go() -> None:
+    """Let go of what holdfast keeps for its next use: it is nobody's leak."""
     TIMER.settle()
     close_stock()
     release()
-    return Held(_fds(), set(threading.enumerate()))
+    KEEPER.release()
 
 
 def _fds() -> dict[int, Identity]:

@@ -54,7 +54,7 @@ _BY_WORDS: Final[tuple[tuple[str, Cause], ...]] = (
         ("memory", "A worker process was ended from outside: often by the kernel, for memory."),
     ),
 )
-_POOL_TIMEOUTS: Final = frozenset({"PoolTimeout", "EmptyPoolError", "ConnectionTimeoutError"})
+_POOL_TIMEOUTS: Final = frozenset({"PoolTimeout", "EmptyPoolError"})
 _POOL: Final[Cause] = (
     "connections",
     "All connections that the client may have are lent out, and none came back in time.",
@@ -86,6 +86,11 @@ def cause_of(error: BaseException) -> Cause | None:
     """Return the resource that ``error`` itself speaks of, without what it was raised from."""
     if type(error).__name__ in _POOL_TIMEOUTS:
         return _POOL
+    if type(error).__name__ == "ConnectionTimeoutError":
+        return (
+            "connections",
+            "No connection was had in time: all are lent out, or the peer is silent.",
+        )
     if isinstance(error, MemoryError):
         return "memory", "Python asked for memory and did not get it."
     if isinstance(error, OSError):
