@@ -53,7 +53,8 @@ _UNIX_STATES = ("UNCONNECTED", "CONNECTING", "CONNECTED", "DISCONNECTING")
 _ACCEPTS = 0x10000
 # Hexadecimal digits of an address.
 _VERSION_4, _VERSION_6 = 8, 32
-_TABLES = ("tcp", "tcp6", "unix", "udp", "udp6")
+# The first costs what it lists; the kernel walks through a large table for each of the others.
+_TABLES = ("unix", "tcp", "tcp6", "udp", "udp6")
 
 
 def socket_tables(process: Process, wanted: Collection[int | None]) -> dict[int | None, Socket]:
