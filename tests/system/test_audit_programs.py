@@ -396,6 +396,16 @@ def test_a_process_that_is_not_there_is_a_sentence():
     assert "Traceback" not in answer.stderr
 
 
+def test_a_zombie_is_a_sentence_that_names_its_parent():
+    """Nothing is left of it to look at."""
+    with subprocess.Popen(["true"]) as ended:  # noqa: S607 - of the system
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        answer = audit(str(ended.pid))
+
+    assert answer.returncode == 2
+    assert f"its parent {os.getpid()} has not asked how" in answer.stderr
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user: takes root")
 def test_a_process_of_another_user_is_a_sentence():
     """It says who may look."""

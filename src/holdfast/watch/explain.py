@@ -136,7 +136,10 @@ def explain(error: BaseException) -> Explanation:
 
 
 def _explained(error: BaseException, resource: str, says: str) -> Explanation:
-    seen = audit()
+    try:
+        seen = audit()
+    except (OSError, NotImplementedError):  # not this system, or nothing may be read here
+        return Explanation(_told(error), resource, says, None, _DO[resource], ())
     reading = _reading(resource, seen.look)
     held = [each for each in seen.findings if each.code.startswith(_CODES[resource])]
     if resource == "descriptors" and reading is not None and (reading.used or 0.0) < _NEARLY:

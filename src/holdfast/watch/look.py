@@ -1,5 +1,6 @@
 """Everything that one look at a process tells, as one record: what findings are made of."""
 
+import errno
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -139,6 +140,12 @@ def look_once(pid: int | None = None, *, root: str = "/") -> Look:
         root: The folder in which ``proc`` and ``sys`` are.
     """
     tree = family(pid, root=root)
+    if tree[0].state == "Z":
+        told = (
+            f"process {tree[0].pid} has ended, and its parent {tree[0].parent} has not asked how: nothing"
+            f" is left of it to look at; look at the parent"
+        )
+        raise ProcessLookupError(errno.ESRCH, told)
     descriptors = open_descriptors(pid, root=root)
     paths = tallied(each.target for each in descriptors if each.kind == "file")
     often = [each.fd for each in descriptors if paths.get(each.target, 0) >= _OFTEN]
@@ -148,7 +155,7 @@ def look_once(pid: int | None = None, *, root: str = "/") -> Look:
         own=Process(pid, root).own,
         bounds=bounds(pid, root=root),
         resident=memory[0],
-        proportional=pss_bytes(pid, root=root),
+        proportional=_proportional(pid, root),
         memory=memory[1:],
         hard_descriptors=_hard(pid, root),
         descriptors=descriptors,
@@ -157,6 +164,13 @@ def look_once(pid: int | None = None, *, root: str = "/") -> Look:
         family=tree,
         pressure=read_pressure(pid, root=root),
     )
+
+
+def _proportional(pid: int | None, root: str) -> Reading:
+    try:
+        return pss_bytes(pid, root=root)
+    except ProcessLookupError:  # a thread of the kernel, which has no memory of its own
+        return Reading("proportional memory", None, "bytes", note="it has no memory of its own")
 
 
 def _hard(pid: int | None, root: str) -> int | None:

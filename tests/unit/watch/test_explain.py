@@ -7,6 +7,7 @@ import os
 import pytest
 
 import holdfast
+from holdfast.watch import explain as explain_module
 from holdfast.watch._causes import cause_of, chain
 
 
@@ -86,6 +87,19 @@ def test_a_refused_fork_is_told_from_a_read_that_would_block():
         starts()
 
     assert cause_of(raised.value)[0] == "processes"
+
+
+def test_where_the_process_can_not_be_read_the_error_is_explained_all_the_same(monkeypatch):
+    """Without figures."""
+
+    def refuses():
+        raise NotImplementedError
+
+    monkeypatch.setattr(explain_module, "audit", refuses)
+    told = holdfast.explain(MemoryError())
+
+    assert (told.resource, told.reading, told.findings) == ("memory", None, ())
+    assert told.do in str(told)
 
 
 def test_an_explanation_after_the_fact_says_that_there_is_room_now():
