@@ -210,6 +210,24 @@ def test_a_cycle_that_only_the_garbage_collector_frees():
     one.append(one)
 async def test_waits_for_its_tasks():
     await asyncio.create_task(asyncio.sleep(0))
+def test_the_first_loop_of_uvloop():
+    uvloop = pytest.importorskip("uvloop")
+    async def main():
+        await asyncio.sleep(0)
+    uvloop.run(main())
+def test_a_pool_of_processes():
+    import concurrent.futures
+    with concurrent.futures.ProcessPoolExecutor(2) as pool:
+        list(pool.map(abs, range(3)))
+class TestOfUnittest(__import__("unittest").TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.socket = socket.socket()
+    @classmethod
+    def tearDownClass(cls):
+        cls.socket.close()
+    def test_the_class_holds_it(self):
+        pass
 @pytest.fixture
 def served():
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -239,7 +257,7 @@ def test_what_closes_what_it_opens_passes(run):
     told, _ = run(PASSING, "--holdfast", code=0)
 
     assert set(told.values()) == {""}
-    assert len(told) == 8
+    assert len(told) == 11
 
 
 FILE = "\ndef test_file():\n    keep.append(open(__file__))\n"

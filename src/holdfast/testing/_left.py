@@ -4,6 +4,7 @@ import linecache
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -96,17 +97,29 @@ def _descriptors(before: Held, after: Held, lines: Lines) -> Iterator[Left]:
     if not new:
         return
     helper = _tracker_fd()
-    for each in open_descriptors():
-        if each.fd in new and each.fd != helper:
+    found = [each for each in open_descriptors() if each.fd in new and each.fd != helper]
+    places = {each.fd: _opened(each, after.fds[each.fd], lines) for each in found}
+    kept = _pipe_of_libuv([each for each in found if places[each.fd] is None])
+    for each in found:
+        if each.target not in kept:
             kind = "socket" if each.kind == "socket" else "descriptor"
-            place = _opened(each, after.fds[each.fd], lines)
-            yield Left(kind, _label(each), place, f"fd {each.fd}")
+            yield Left(kind, _label(each), places[each.fd], f"fd {each.fd}")
+
+
+def _pipe_of_libuv(unseen: list[Descriptor]) -> set[str]:
+    """The pipe for signals that libuv makes with its first loop and keeps for good: both ends, in C."""
+    if "uvloop" not in sys.modules:
+        return set()
+    ends = Counter(each.target for each in unseen if each.kind == "pipe")
+    return {target for target, count in ends.items() if count > 1}
 
 
 def _label(each: Descriptor) -> str:
     it = each.socket
     if it is None:
         return f"{each.kind} {each.target}" if each.target.startswith("/") else each.kind
+    if it.family == "other":
+        return "without an address"
     address = f"to {it.peer}" if it.peer else f"at {it.local}" if it.local else ""
     return " ".join(word for word in (it.family, it.state, address) if word)
 
