@@ -28,7 +28,7 @@ class Terminal:
 
     def headline(self, text: str) -> None:
         """Draw what all of it is about."""
-        self._console.print(Text(text, "bold"))
+        self._console.print(Text(_printable(text), "bold"))
 
     def sections(self, sections: Iterable[Section]) -> None:
         """Draw each section below its heading."""
@@ -43,10 +43,10 @@ class Terminal:
         for each in findings:
             self._console.print()
             head = Text(f"{each.severity.upper()} ", _STYLES[each.severity])
-            head.append(each.what, "bold")
+            head.append(_printable(each.what), "bold")
             self._console.print(head)
             for who in each.evidence:
-                self._console.print(Text(f"    {who}", "cyan"), overflow="fold")
+                self._console.print(Text(f"    {_printable(who)}", "cyan"), overflow="fold")
             for text in (each.means, f"→ {each.do}" if not self._ascii else f"-> {each.do}"):
                 for line in textwrap.wrap(text, width):
                     self._console.print(Text(f"{_INDENT}{line}"))
@@ -77,7 +77,7 @@ class Terminal:
 
     def _cell(self, cell: Cell) -> Text:
         if isinstance(cell, str):
-            return Text(cell)
+            return Text(_printable(cell))
         if cell.used is None:
             return Text("")
         full, empty = ("#", ".") if self._ascii else ("━", "─")
@@ -91,7 +91,7 @@ class Paper:
 
     def headline(self, text: str) -> None:
         """Write what all of it is about."""
-        click.echo(text)
+        click.echo(_printable(text))
 
     def sections(self, sections: Iterable[Section]) -> None:
         """Write each section below its heading, in columns."""
@@ -109,9 +109,9 @@ class Paper:
     def findings(self, findings: Sequence[Finding], verdict: str) -> None:
         """Write the findings, the worst first, and the verdict last."""
         for each in findings:
-            click.echo(f"\n{each.severity.upper()} {each.what}")
+            click.echo(f"\n{each.severity.upper()} {_printable(each.what)}")
             for who in each.evidence:
-                click.echo(f"    {who}")
+                click.echo(f"    {_printable(who)}")
             click.echo(f"{_INDENT}{each.means}\n{_INDENT}-> {each.do}")
         click.echo(f"\n{verdict}")
 
@@ -125,4 +125,9 @@ def screen() -> Terminal | Paper:
 def _plain(cell: Cell) -> str:
     if isinstance(cell, Bar):
         return "" if cell.used is None else f"{cell.used:.0%}"
-    return cell
+    return _printable(cell)
+
+
+def _printable(text: str) -> str:
+    """Without what would move the cursor, or can't be written: names come from the program."""
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -50,11 +50,16 @@ def bounded(readings: tuple[Reading, ...], title: str) -> Section:
             figure(each.value, each.unit),
             Bar(each.used),
             "" if each.bound is None else f"of {figure(each.bound, each.unit)}",
-            each.source or each.note,
+            _source(each),
         )
         for each in readings
     )
     return Section(title, rows, right=(1,))
+
+
+def _source(reading: Reading) -> str:
+    shared = reading.scope not in {"process", "machine"}
+    return f"{reading.source}, {reading.scope}" if shared else reading.source or reading.note
 
 
 def counts(title: str, found: Mapping[str, int], most: int = _MOST_ROWS) -> Section:

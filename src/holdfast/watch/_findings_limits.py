@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from holdfast.sense.reading import Reading
+from holdfast.watch._findings_tasks import role
 from holdfast.watch._words import figure, listed, size, tallied
 from holdfast.watch.finding import Finding, Severity
 from holdfast.watch.look import Look
@@ -18,9 +19,9 @@ _STALLED_PER_CENT: Final = 10.0
 _USUAL, _RAISED = 1024, 65_536
 
 _DO: Final = {
-    "descriptors": "See below what holds them; raise the limit only then (`holdfast.raise_fd_limit()`).",
-    "threads": "See below what started them; share one pool with a bound.",
-    "processes": "See below what started them; wait for those that have ended.",
+    "descriptors": "Close what holds them; raise the limit only then (`holdfast.raise_fd_limit()`).",
+    "threads": "Share one pool with a bound; see who started them.",
+    "processes": "Bound how many run at once, and wait for those that have ended.",
     "memory": "Hold fewer items at once; when it is full, the kernel ends a process without a word.",
     "swap": "Hold fewer items at once: what is swapped is slow.",
     "memory and swap": "Hold fewer items at once.",
@@ -31,11 +32,13 @@ _DO: Final = {
 
 def of_limits(look: Look) -> Iterator[Finding]:
     """Yield what is nearly used up."""
-    kinds = listed(tallied(each.kind for each in look.descriptors))
+    held = {
+        "descriptors": tallied(each.kind for each in look.descriptors),
+        "threads": tallied(role(each.name) for each in look.threads),
+        "processes": tallied(each.name for each in look.children),
+    }
     for reading in (look.bounds.descriptors, look.bounds.threads, look.bounds.processes):
-        yield from _used_up(
-            reading, reading.value or 0, kinds if reading.name == "descriptors" else ()
-        )
+        yield from _used_up(reading, reading.value or 0, listed(held[reading.name]))
     for reading in look.memory:
         if reading.name in _DO:
             yield from _used_up(reading, look.resident.value or 0, ())

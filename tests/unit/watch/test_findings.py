@@ -261,6 +261,13 @@ def test_a_limit_that_is_nearly_used_up(held, severity):
     assert told == expected
 
 
+def test_threads_that_are_nearly_used_up_are_told_by_name():
+    """As descriptors are by kind."""
+    told = found(a_look(bounds=bounds(threads=(95, 100)), threads=threads(3)))
+
+    assert told == {"threads-nearly-used-up": ("critical", ("worker-N (3)",))}
+
+
 def test_the_worst_comes_first():
     """Whatever order the rules have."""
     look = a_look(

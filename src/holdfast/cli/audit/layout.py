@@ -140,4 +140,5 @@ def _child(child: ProcessState) -> str:
 
 
 def _short(command: str) -> str:
+    command = " ".join(command.split())
     return command if len(command) <= _LONGEST_COMMAND else f"{command[: _LONGEST_COMMAND - 1]}…"

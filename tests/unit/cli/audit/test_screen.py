@@ -1,6 +1,7 @@
 """What ``holdfast audit`` draws: on a terminal of any width, and as plain text elsewhere."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -142,6 +143,18 @@ def test_a_tree_has_a_row_for_each_process_and_the_findings_say_whose_they_are(
     assert any(line.startswith("CRITICAL process 4711: ") for line in lines)
     assert "  4713  it belongs to user 5" in lines
     assert not tree.healthy
+
+
+def test_names_from_the_program_can_not_move_the_cursor(audit, capsys):
+    """Nor fail to be written: paths may hold any bytes."""
+    evil = replace(audit.findings[0], what="a\x1b[2Jb", evidence=("c\rd\udc80",))
+
+    Paper().findings((evil,), "1 finding")
+    lines = drawn(lambda paper: paper.findings((evil,), "1 finding"), 80)
+
+    for shown in (capsys.readouterr().out.splitlines(), lines):
+        assert any("a?[2Jb" in line for line in shown)
+        assert any("c?d?" in line for line in shown)
 
 
 def test_counts_of_many_names_end_with_the_rest():
