@@ -20,6 +20,7 @@ FACE = (
     "holdfast.limits",
     "holdfast.sense",
     "holdfast.testing",
+    "holdfast.watch",
     "holdfast.track",
 )
 

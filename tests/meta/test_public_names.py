@@ -37,6 +37,7 @@ PROMISED = {
     "errors",
     "explain",
     "gather",
+    "snapshot",
     "stream",
 }
 

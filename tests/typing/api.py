@@ -12,6 +12,7 @@ from holdfast import AsyncPool, CallFuture, Outcome, PoolStats, Stream, StreamSt
 from holdfast.flow.idempotency import Idempotent, MemoryStore
 from holdfast.sense import Reading
 from holdfast.track import ResourceStats, Scope
+from holdfast.watch import Living, Snapshot, Verdict
 from holdfast.watch.audit import Audit
 from holdfast.watch.explain import Explanation
 from holdfast.watch.finding import Finding
@@ -274,6 +275,17 @@ async def one_run_per_key(flight: holdfast.SingleFlight) -> None:
     assert_type(made.stream(parse, ["a"]), Stream[bytes])
     assert_type(await made.gather(parse, ["a"]), list[bytes])
     ThreadPool(1, idempotency=MemoryStore())  # type: ignore[arg-type]
+
+
+def watching_is_typed() -> None:
+    """What a monitor, a trend and a snapshot give."""
+    assert_type(holdfast.snapshot(), Snapshot)
+    with holdfast.Monitor(on_change=lambda change: change.snapshot.fds) as monitor:
+        assert_type(monitor.sample().pools[0].stats.in_flight, int)
+        assert_type(monitor.trends, tuple[Verdict, ...])
+    trend = holdfast.Trend("descriptors", limit=1024)
+    trend.see(0.0, [Living(1, "app.py:10")])
+    assert_type(trend.verdict.left_s, float | None)
 
 
 async def connect() -> Tool:

@@ -119,7 +119,7 @@ class Admission(Permits):
             else:
                 raise self._refusal_when_full(entry)
         elif self.gate is not None and self.overflow == "reject":
-            self._check_rate(self.gate)
+            self._check_rate(self.gate, getattr(entry, "weights", None))
         self.counters.submitted += 1
         if queued:
             self._put(entry)
@@ -278,10 +278,14 @@ class Admission(Permits):
     def resize(self, limit: int) -> None:
         """Set the limit. Who fits now is claimed by the caller; who no longer fits runs to its end."""
         with self.lock:
-            self.limit = limit
-            self._set_ceiling()
-            self._note_peak_queued()  # who had a permit coming may be queued now
-            self._recount()
+            self.own_limit = limit
+            self._limit_anew()
+
+    def restrict(self, cap: int | None) -> None:
+        """Allow at most ``cap`` in flight for now, whatever the limit is; None lifts that, 0 starts nothing."""
+        with self.lock:
+            self.cap = cap
+            self._limit_anew()
 
     def close(self, *, refuse_waiting: bool) -> None:
         """Admit nothing any more; what waits is refused, or still gets its turn."""

@@ -10,6 +10,7 @@ from holdfast.errors import QueueTimeout, Rejected
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock_notes import Level, note
 from holdfast.pools._entry import WAITING, Entry
+from holdfast.pools._pressure import LISTENERS, tell_of
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
@@ -166,6 +167,8 @@ class AsyncCore:
         One that is thrown away with its loop is ended by whoever lets go of it last: by the collector,
         perhaps, in a thread that holds a lock of ours.
         """
+        if LISTENERS:
+            tell_of(error)
         if isinstance(error, GeneratorExit):
             finalize(fn, self.admission.lock, TIMER.lock)
         else:

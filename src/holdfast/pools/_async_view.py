@@ -40,6 +40,7 @@ class _Owner(Protocol):
 
     def _bridge_loop(self) -> asyncio.AbstractEventLoop: ...
     def _keyed(self, view: "AsyncCalls", key: IdempotencyKey | Unset) -> "AsyncCalls": ...
+    def _guarded(self, view: "AsyncCalls", retry: object, fallback: object) -> "AsyncCalls": ...
 
     def _clean_up_view(self) -> "AsyncCalls": ...
 
@@ -68,6 +69,8 @@ class AsyncCalls:
         priority: float | Unset = UNSET,
         reserved: bool | Unset = UNSET,
         idempotency_key: IdempotencyKey | Unset | None = UNSET,
+        retry: Retry | Unset | None = UNSET,
+        fallback: Any = UNSET,
     ) -> "AsyncCalls":
         """Return a light view of this pool whose calls and streams have other options.
 
@@ -82,6 +85,11 @@ class AsyncCalls:
             idempotency_key: Names what they do, so that a retry gets the recorded outcome; in a pool with
                 ``idempotency`` only. A string for one call, or a function of the call's arguments that
                 returns it; None is no key.
+            retry: When to try again; None never does. Each attempt stands in line anew, and between two of
+                them the call holds no permit. All retries of the process share one budget
+                (:func:`~holdfast.set_retry_budget`).
+            fallback: What to give instead of a refusal or a timeout: a value, a function of the call's
+                arguments, or a :class:`~holdfast.limits.fallback.Fallback`; None gives the error.
 
         Raises:
             ValueError: ``key``, ``priority``, ``reserved`` or ``idempotency_key`` would mean nothing to this
@@ -89,9 +97,11 @@ class AsyncCalls:
         """
         options = self._options.with_(timeout, queue_timeout, key, priority)
         view = self._view(reserved, options)
-        if idempotency_key is UNSET or idempotency_key is None:
+        if idempotency_key is not UNSET and idempotency_key is not None:
+            view = self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
+        if retry is UNSET and fallback is UNSET:
             return view
-        return self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
+        return self._pool._guarded(view, retry, fallback)  # noqa: SLF001 - likewise
 
     def _view(self, reserved: bool | Unset, options: Options) -> "AsyncCalls":
         pool = self._pool
@@ -137,6 +147,7 @@ class AsyncCalls:
         until = inherited()
         if until is not None or options.special:
             timeout = await enter(core, options, until, args, kwargs)
+            fn = options.around(fn, timeout)
         elif not admission.try_enter():
             await core.wait_for_permit(options.queue_timeout)
         if timing is not None:
@@ -191,7 +202,10 @@ class AsyncCalls:
         kwargs: dict[str, Any],
     ) -> AsyncCall:
         options = self._options
-        size = options.size_of(args, kwargs) if options.special else 0
+        size, weights = 0, None
+        if options.special:
+            size, weights = options.size_of(args, kwargs), options.weights_of(args, kwargs)
+            fn = options.around(fn, options.timeout)
         bounds = {"timeout": options.timeout, "queue_timeout": options.queue_timeout}
         until = inherited()
         call = (
@@ -201,7 +215,8 @@ class AsyncCalls:
         )
         if options.special:
             call.size = size
-            cast("Ranked", call).rank = options.rank
+            ranked = cast("Ranked", call)
+            ranked.rank, ranked.weights = options.rank, weights
         return call
 
     def wrap(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -299,6 +314,13 @@ class AsyncCalls:
         on_end: Callable[[], None] | None,
     ) -> Stream[Any]:
         check.callable_("fn", fn)
+        meter = self._options.meter
+        if meter is not None:
+            fn = meter.around(fn, self._options.timeout)
+            # The limit moves and the window of a stream does not: it is that of the most there may be.
+            limit = meter.ceiling if limit is None else limit
+        if self._options.pace is not None:
+            fn = self._options.pace.around_item(fn, blocking=False)
         options = StreamOptions(
             limit=limit,
             buffer=buffer,

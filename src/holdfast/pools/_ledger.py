@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from holdfast._core.clock import Clock
 from holdfast.errors import QueueFull, RateLimited, Rejected
-from holdfast.limits import RateGate
+from holdfast.limits.rates import Gate, Rates, Weights
 from holdfast.pools._stats import Counters, PoolStats, Tally
 from holdfast.pools._timings import Timings
 
@@ -35,6 +35,7 @@ class Ledger:
         "_tallies",
         "_waiting_turns",
         "abandoned",
+        "cap",
         "ceiling",
         "closed",
         "contended",
@@ -52,18 +53,21 @@ class Ledger:
         "room",
         "show_stuck",
         "timings",
+        "weighs",
     )
 
     def __init__(
-        self, name: str, limit: int, *, max_queue: int, gate: RateGate | None, clock: Clock
+        self, name: str, limit: int, *, max_queue: int, gate: Gate | None, clock: Clock
     ) -> None:
         self.name = name
         self.limit = limit
         self.ceiling = limit  # the limit and the replacements for abandoned calls
+        self.cap: int | None = None  # what whoever governs the pool allows, while there is pressure
         self.max_queue = max_queue
         self.max_queue_bytes: int | None = None  # of what is queued, where calls have a size
         self.queued_bytes = 0
         self.gate = gate
+        self.weighs = isinstance(gate, Rates) and gate.weighs  # whether calls weigh differently
         self.gate_opens_in = 0.0  # seconds, where the rate has denied the last claim
         self.room = (
             0  # so many may be in line or in flight, where that is all that is asked of a call
@@ -121,6 +125,7 @@ class Ledger:
         return PoolStats(
             name=self.name,
             limit=self.limit,
+            cap=self.cap,
             max_queue=self.max_queue,
             in_flight=self.in_flight,
             max_queue_bytes=self.max_queue_bytes,
@@ -171,8 +176,8 @@ class Ledger:
             self._shown, self._shown_at = f": {self.show_stuck()}", now
         return self._shown
 
-    def _check_rate(self, gate: RateGate) -> None:
-        wait = gate.wait(self._clock.now())
+    def _check_rate(self, gate: Gate, weights: Weights | None) -> None:
+        wait = gate.wait(self._clock.now(), weights)
         if wait > 0.0:
             raise self._refusal(
                 RateLimited, f"the rate allows the next start in {wait:.3f} s", retry_after=wait

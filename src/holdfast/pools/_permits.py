@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from holdfast._core.clock import Clock
 from holdfast.errors import PoolClosed
-from holdfast.limits import RateGate
+from holdfast.limits.rates import Gate
 from holdfast.pools._entry import NOBODY, RUNNING, Entry, Line, Overflow, Rivals
 from holdfast.pools._queue import Queue
 
@@ -21,6 +21,7 @@ class Permits(Queue):
         "_idle_watchers",
         "max_abandoned",
         "overflow",
+        "own_limit",
         "rivals",
         "waiting_inside",
         "why_closed",
@@ -34,12 +35,13 @@ class Permits(Queue):
         max_queue: int,
         overflow: Overflow,
         max_abandoned: int,
-        gate: RateGate | None,
+        gate: Gate | None,
         clock: Clock,
         max_queue_bytes: int | None = None,
         line: Line | None = None,
     ) -> None:
         super().__init__(name, limit, max_queue, max_queue_bytes, line, gate=gate, clock=clock)
+        self.own_limit = limit  # as the pool was told; less may be allowed for now
         self.overflow: Overflow = overflow
         self.rivals: Rivals = NOBODY
         self.max_abandoned = max_abandoned
@@ -53,7 +55,8 @@ class Permits(Queue):
         if not line or self.in_flight >= self.ceiling:
             return None
         if self.gate is not None:
-            self.gate_opens_in = self.gate.take(self._clock.now())
+            weights = getattr(self._first(), "weights", None) if self.weighs else None
+            self.gate_opens_in = self.gate.take(self._clock.now(), weights)
             if self.gate_opens_in > 0.0:
                 return None
         if self.room:
@@ -93,6 +96,18 @@ class Permits(Queue):
         self.abandoned -= 1
         self.counters.late += 1
         self._set_ceiling()
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether less is allowed for now than the pool was told."""
+        return self.limit < self.own_limit
+
+    def _limit_anew(self) -> None:
+        own, cap = self.own_limit, self.cap
+        self.limit = own if cap is None or cap > own else cap
+        self._set_ceiling()
+        self._note_peak_queued()  # who had a permit coming may be queued now
+        self._recount()
 
     def _set_ceiling(self) -> None:
         self.ceiling = self.limit + min(self.abandoned, self.max_abandoned)

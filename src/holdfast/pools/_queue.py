@@ -16,8 +16,8 @@ from itertools import islice
 from typing import Any, cast
 
 from holdfast._core.clock import Clock
-from holdfast.errors import QueueFull, Rejected
-from holdfast.limits import RateGate
+from holdfast.errors import QueueFull, Rejected, UnderPressure
+from holdfast.limits.rates import Gate
 from holdfast.pools._entry import ENDED, Entry, Line
 from holdfast.pools._ledger import Ledger
 from holdfast.pools._order_line import FirstCome, OrderedLine
@@ -38,7 +38,7 @@ class Queue(Ledger):
         max_queue_bytes: int | None,
         line: Line | None,
         *,
-        gate: RateGate | None,
+        gate: Gate | None,
         clock: Clock,
     ) -> None:
         super().__init__(name, limit, max_queue=max_queue, gate=gate, clock=clock)
@@ -107,6 +107,11 @@ class Queue(Ledger):
             self.queued_bytes += entry.size
         self._line[entry] = came
         self._note_peak_queued()
+
+    def _first(self) -> Entry:
+        """Whose turn it is; somebody waits."""
+        line = self._line
+        return line.first() if isinstance(line, OrderedLine) else next(iter(line))
 
     def _take_first(self) -> Entry:
         entry, _ = self._line.popitem(last=False)
@@ -190,6 +195,12 @@ class Queue(Ledger):
     # ------------------------------------------------------------ refusals
 
     def _refusal_when_full(self, entry: Entry) -> Rejected:
+        if self.cap is not None and self.limit == self.cap:
+            return self._refusal(
+                UnderPressure,
+                f"the process is short of something, so only {self.cap} may be in flight for now, and "
+                f"{self.queued()} of {self.max_queue} are queued; try again in some seconds, or send less",
+            )
         bound = self.max_queue_bytes
         if bound is not None and self.queued() < self.max_queue:
             return self._refusal(

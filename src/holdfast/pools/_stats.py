@@ -44,6 +44,8 @@ class PoolStats:
             eight, or in sixty-four; items of streams don't stand in line one by one, and are not in it.
         run: How long calls and items ran.
         seconds: How long this reading covers: since the pool was made, or since the earlier one.
+        cap: What the governor allows in flight while there is pressure, 0 for nothing; None without.
+            ``limit`` is never more than that.
         reserved: The same of the permits that are kept for clean-up work, which are in no figure of
             these; None where the pool keeps none.
     """
@@ -73,6 +75,7 @@ class PoolStats:
     seconds: float
     starting: int = 0
     reserved: "PoolStats | None" = None
+    cap: int | None = None
 
     @property
     def utilisation(self) -> float:

@@ -16,6 +16,7 @@ from holdfast.pools._admission import Admission
 from holdfast.pools._drain import is_inside
 from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry
 from holdfast.pools._forked import forks
+from holdfast.pools._pressure import LISTENERS, tell_of
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._supply import SUPPLY
 from holdfast.pools._thread_burst import Burst
@@ -237,6 +238,8 @@ class ThreadCore:
         wake: list[Latch] | None = None,
     ) -> Entry | None:
         """Give the permit back, tell whoever waits, and return the call that this thread takes next."""
+        if error is not None and LISTENERS:
+            tell_of(error)
         then = self.admission.end(call, error is None)
         self.finish(call, value, error, wake)
         return then

@@ -27,6 +27,7 @@ from holdfast.pools._admission import Admission
 from holdfast.pools._entry import RUNNING, Entry
 from holdfast.pools._gate_timer import GateTimer
 from holdfast.pools._idle import IdleStack
+from holdfast.pools._pressure import tell
 from holdfast.pools._supply import SUPPLY, serve_in_turn
 from holdfast.pools._threads import name_thread, start_thread
 from holdfast.pools._timer import TIMER
@@ -216,6 +217,7 @@ class Hiring:
         with self._lock:
             self._give_up(worker)
             self.refused += 1
+        tell("refused_thread")
         pause = SUPPLY.refused(self.now())
         text = "pool %r: the system refused a thread (%s); %d serve the queue"
         log.warning(text, self.admission.name, str(error), len(self._workers))

@@ -16,7 +16,7 @@ from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCall, inherit
 from holdfast.pools._entry import WAITING
 from holdfast.pools._keyed import IdempotencyKey
-from holdfast.pools._options import UNSET, Options, Ranked, Unset
+from holdfast.pools._options import UNSET, Options, Unset
 from holdfast.pools._ranked_stream import RankedThreadStream
 from holdfast.pools._reserve import kept_or_raise, with_reserve
 from holdfast.pools._stats import PoolStats
@@ -47,6 +47,7 @@ class _Owner(Protocol):
     @property
     def name(self) -> str: ...
     def _keyed(self, view: "ThreadCalls", key: IdempotencyKey | Unset) -> "ThreadCalls": ...
+    def _guarded(self, view: "ThreadCalls", retry: object, fallback: object) -> "ThreadCalls": ...
 
 
 class ThreadCalls:
@@ -73,6 +74,8 @@ class ThreadCalls:
         priority: float | Unset = UNSET,
         reserved: bool | Unset = UNSET,
         idempotency_key: IdempotencyKey | Unset | None = UNSET,
+        retry: Retry | Unset | None = UNSET,
+        fallback: Any = UNSET,
     ) -> "ThreadCalls":
         """Return a light view of this pool whose calls and streams have other options.
 
@@ -87,6 +90,11 @@ class ThreadCalls:
             idempotency_key: Names what they do, so that a retry gets the recorded outcome; in a pool with
                 ``idempotency`` only. A string for one call, or a function of the call's arguments that
                 returns it; None is no key.
+            retry: When to try again; None never does. Each attempt stands in line anew, and between two of
+                them the call holds no permit. All retries of the process share one budget
+                (:func:`~holdfast.set_retry_budget`).
+            fallback: What to give instead of a refusal or a timeout: a value, a function of the call's
+                arguments, or a :class:`~holdfast.limits.fallback.Fallback`; None gives the error.
 
         Raises:
             ValueError: ``key``, ``priority``, ``reserved`` or ``idempotency_key`` would mean nothing to this
@@ -94,16 +102,18 @@ class ThreadCalls:
         """
         options = self._options.with_(timeout, queue_timeout, key, priority)
         view = self._view(reserved, options)
-        if idempotency_key is UNSET or idempotency_key is None:
+        if idempotency_key is not UNSET and idempotency_key is not None:
+            view = self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
+        if retry is UNSET and fallback is UNSET:
             return view
-        return self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
+        return self._pool._guarded(view, retry, fallback)  # noqa: SLF001 - likewise
 
     def _view(self, reserved: bool | Unset, options: Options) -> "ThreadCalls":
         pool = self._pool
         core, kept = pool._core, pool._reserve  # noqa: SLF001 - its own view
-        view = ThreadCalls()
         if reserved is True or (reserved is UNSET and self._core is kept):
             core = kept_or_raise(kept, core.admission.name)
+        view = ThreadCalls()
         view._core, view._options, view._owner = core, options, pool
         return view
 
@@ -150,8 +160,7 @@ class ThreadCalls:
         except BaseException:  # cancelled, or interrupted
             core.give_up(call)
             raise
-        error = call.error
-        if error is not None:
+        if (error := call.error) is not None:
             call.error = None
             try:
                 raise error
@@ -198,8 +207,7 @@ class ThreadCalls:
     def _apply_options(self, call: LoopCall | SubmittedCall, until: float | None) -> None:
         options = self._options
         if options.special:
-            call.size = options.size_of(call.args, call.kwargs)
-            cast("Ranked", call).rank = options.rank
+            options.mark(call)
         call.timeout = options.timeout
         if options.queue_timeout is not None:
             call.queue_until = self._core.now() + options.queue_timeout
@@ -314,6 +322,8 @@ class ThreadCalls:
         on_end: Callable[[], None] | None,
     ) -> Stream[Any]:
         check.callable_("fn", fn)
+        if self._options.pace is not None:
+            fn = self._options.pace.around_item(fn, blocking=True)
         options = StreamOptions(
             limit=limit,
             buffer=buffer,

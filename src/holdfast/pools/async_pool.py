@@ -5,13 +5,15 @@ import atexit
 import itertools
 import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from holdfast._core import check, clock
 from holdfast.limits import Rate
+from holdfast.limits.rates import gate_of
 from holdfast.pools._admission import Admission
 from holdfast.pools._async_core import AsyncCore
 from holdfast.pools._async_view import AsyncCalls
@@ -20,12 +22,18 @@ from holdfast.pools._drain import finish, finish_async
 from holdfast.pools._entry import Overflow
 from holdfast.pools._exit_wait import finish_at_exit
 from holdfast.pools._forked import forks
+from holdfast.pools._governed import Governed
 from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
 from holdfast.pools._keyed_view import KeyedAsyncCalls
-from holdfast.pools._options import Sizeof, Unset, pool_options
+from holdfast.pools._living import enrol
+from holdfast.pools._options import Sizeof, Unset, paced, pool_options
 from holdfast.pools._reserve import reserve_of, share
 from holdfast.pools._threads import finalize
 from holdfast.pools.order import Order
+
+if TYPE_CHECKING:
+    from holdfast.limits.adaptive import Adaptive
+    from holdfast.pools._meter import Meter
 
 __all__ = ("AsyncPool", "waiting_room")
 
@@ -33,7 +41,7 @@ _names = itertools.count(1)
 _bridged: "weakref.WeakSet[AsyncPool]" = weakref.WeakSet()
 
 
-class AsyncPool(AsyncCalls):
+class AsyncPool(AsyncCalls, Governed):
     """At most ``max_concurrency`` coroutines at once, in any loops and threads, counted together.
 
     First come, first served, unless it has an order. Used as a context manager, plain or ``async``,
@@ -41,7 +49,9 @@ class AsyncPool(AsyncCalls):
     refused.
 
     Args:
-        max_concurrency: Most calls in flight, at least 1.
+        max_concurrency: Most calls in flight, at least 1. With ``limit``: the most that it may become,
+            by default its own ``max_limit``.
+        limit: A limit that follows how the calls go: :class:`~holdfast.limits.adaptive.Adaptive`.
         name: For logs and statistics.
         max_queue: Most calls that wait for a permit; 0 is none.
         max_queue_bytes: Most bytes of calls that wait, at least 1; None is no bound in bytes. A call
@@ -55,7 +65,9 @@ class AsyncPool(AsyncCalls):
             (the longest waiting call is refused in its place).
         queue_timeout: Longest wait for a permit in seconds; None is no bound.
         timeout: Longest run in seconds, after which a call is cancelled; None is no bound.
-        rate: How often calls may start.
+        rate: How often calls may start, and how much they may weigh: one rate, or several that all have to
+            allow a start, such as requests and tokens. A service that asks to wait (``retry_after``) is
+            waited for.
         reserved: So many of the permits are kept for clean-up work, for calls through
             ``options(reserved=True)``; less than ``max_concurrency``.
         idempotency: Remembers outcomes by key, for calls with ``options(idempotency_key=...)``: an
@@ -72,23 +84,29 @@ class AsyncPool(AsyncCalls):
 
     def __init__(
         self,
-        max_concurrency: int,
+        max_concurrency: int | None = None,
         *,
+        limit: "Adaptive | None" = None,
         name: str | None = None,
         max_queue: int = 1000,
         overflow: Overflow = "wait",
         queue_timeout: float | None = None,
         timeout: float | None = None,
-        rate: Rate | None = None,
+        rate: Rate | Sequence[Rate] | None = None,
         order: Order | None = None,
         max_queue_bytes: int | None = None,
         sizeof: Sizeof | None = None,
         reserved: int = 0,
         idempotency: Remembers | None = None,
     ) -> None:
+        if max_concurrency is None:
+            if limit is None:
+                msg = "an AsyncPool needs max_concurrency, or limit=Adaptive(...) to find it"
+                raise TypeError(msg)
+            max_concurrency = _adaptive(limit).max_limit
         check.choice("overflow", overflow, ("wait", "reject", "drop_oldest"))
         self._options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
-        now = clock.current()
+        now, gate = clock.current(), gate_of(rate)
         admission = Admission(
             name if name is not None else f"coroutines-{next(_names)}",
             share(
@@ -99,22 +117,32 @@ class AsyncPool(AsyncCalls):
             max_queue=check.count("max_queue", max_queue),
             overflow=overflow,
             max_abandoned=0,  # a coroutine can be cancelled, so none is abandoned
-            gate=rate.gate() if rate is not None else None,
+            gate=gate,
             clock=now,
             max_queue_bytes=max_queue_bytes,
             line=order.line(now) if order is not None else None,
         )
+        self._options = paced(self._options, gate, admission, now)
         self._core = AsyncCore(admission, clock=now)
+        if limit is not None:
+            self._options = replace(self._options, meter=self._meter(_adaptive(limit)))
         self._reserve = (
             AsyncCore(reserve_of(admission, reserved, now), clock=now) if reserved else None
         )
         self._bridge: Bridge | None = None
         self._idempotency = check_memory(idempotency)
         forks(self)
+        enrol(self, "coroutines")
 
     def _keyed(self, view: AsyncCalls, key: IdempotencyKey | Unset) -> AsyncCalls:
         memory = check_key(key, self._idempotency, self.name)
         return KeyedAsyncCalls(view, memory, cast("IdempotencyKey", key), waiting_room)
+
+    def _guarded(self, view: AsyncCalls, retry: object, fallback: object) -> AsyncCalls:
+        from holdfast.pools._guarded_view import GuardedAsyncCalls, guard_of  # noqa: PLC0415 - few have one
+
+        guard = guard_of(retry, fallback)
+        return view if guard == (None, None) else GuardedAsyncCalls(view, guard, waiting_room)
 
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
@@ -134,12 +162,31 @@ class AsyncPool(AsyncCalls):
         """Set the limit now: as many as now fit start, nobody is stopped, nobody blocks.
 
         Args:
-            max_concurrency: Most calls in flight from now on, at least 1 more than are reserved.
+            max_concurrency: Most calls in flight from now on, at least 1 more than are reserved. With an
+                adaptive limit, the most that it may become.
         """
         limit = check.count("max_concurrency", max_concurrency, least=1)
-        kept = 0 if self._reserve is None else self._reserve.admission.limit
-        self._core.admission.resize(share(limit, kept, "max_concurrency"))
+        kept = 0 if self._reserve is None else self._reserve.admission.own_limit
+        limit = share(limit, kept, "max_concurrency")
+        if self._options.meter is not None:
+            self._options.meter.bound(limit)
+            return
+        self._core.admission.resize(limit)
         self._core.pump()
+
+    @property
+    def _admission(self) -> Admission:
+        return self._core.admission
+
+    def _go_on(self) -> None:
+        self._core.pump()
+
+    def _meter(self, limit: "Adaptive") -> "Meter":
+        from holdfast.pools._meter import Meter  # noqa: PLC0415 - few pools have one
+
+        meter = Meter(limit, self._core.admission, self._core.pump, self._core.clock)
+        meter.bound(min(self._core.admission.own_limit, limit.max_limit))
+        return meter
 
     def _bridge_loop(self) -> asyncio.AbstractEventLoop:
         """The loop for calls from blocking code, which this pool keeps until it closes."""
@@ -264,9 +311,16 @@ class AsyncPool(AsyncCalls):
             finalize(bridge.give_back, Bridge.lock)
 
 
-def waiting_room(limit: int, name: str) -> AsyncPool:
-    """Where the items of a stream with keys wait."""
-    return AsyncPool(limit, name=name)
+def _adaptive(limit: object) -> "Adaptive":
+    from holdfast.limits.adaptive import Adaptive  # noqa: PLC0415 - few pools have one
+
+    check.kind("limit", limit, Adaptive, "one such as Adaptive(max_limit=50)")
+    return cast("Adaptive", limit)
+
+
+def waiting_room(limit: int, name: str, **options: Any) -> AsyncPool:
+    """Where calls wait that are on their way to another pool, or between two attempts there."""
+    return AsyncPool(limit, name=name, **options)
 
 
 def _at_exit() -> None:

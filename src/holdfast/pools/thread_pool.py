@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
@@ -15,6 +15,7 @@ from typing import Any, Self, cast
 from holdfast._core import check, clock
 from holdfast._core.loops import end_pass_here
 from holdfast.limits import Rate
+from holdfast.limits.rates import gate_of
 from holdfast.pools._abandoned import AbandonedCall
 from holdfast.pools._admission import Admission
 from holdfast.pools._drain import (
@@ -26,9 +27,11 @@ from holdfast.pools._drain import (
 )
 from holdfast.pools._entry import Overflow
 from holdfast.pools._exit_wait import finish_at_exit
+from holdfast.pools._governed import Governed
 from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
 from holdfast.pools._keyed_view import KeyedThreadCalls
-from holdfast.pools._options import Sizeof, Unset, pool_options
+from holdfast.pools._living import enrol
+from holdfast.pools._options import Sizeof, Unset, paced, pool_options
 from holdfast.pools._reserve import reserve_of, share
 from holdfast.pools._reserve_threads import ReservedThreadCore
 from holdfast.pools._thread_core import ThreadCore
@@ -45,7 +48,7 @@ _names = itertools.count(1)
 _open: "weakref.WeakSet[ThreadCore]" = weakref.WeakSet()
 
 
-class ThreadPool(ThreadCalls, ThreadPoolExecutor):
+class ThreadPool(ThreadCalls, Governed, ThreadPoolExecutor):
     """At most ``max_workers`` blocking calls at once, on threads that come and go with the load.
 
     A ``concurrent.futures.Executor`` that can also be awaited. One pool serves blocking code in any
@@ -72,7 +75,9 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         queue_timeout: Longest wait for a worker in seconds; None is no bound.
         timeout: Longest run in seconds; None is no bound. A thread can't be stopped: its caller gets
             ``CallTimeout(stopped=False)``, and its permit stays held until it ends.
-        rate: How often calls may start.
+        rate: How often calls may start, and how much they may weigh: one rate, or several that all have to
+            allow a start, such as requests and tokens. A service that asks to wait (``retry_after``) is
+            waited for.
         idempotency: Remembers outcomes by key, for calls with ``options(idempotency_key=...)``: an
             :class:`~holdfast.flow.idempotency.Idempotent`, which stays yours to close.
         idle_timeout: Seconds after which a thread without work ends.
@@ -101,7 +106,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         overflow: Overflow = "wait",
         queue_timeout: float | None = None,
         timeout: float | None = None,
-        rate: Rate | None = None,
+        rate: Rate | Sequence[Rate] | None = None,
         idle_timeout: float = 10.0,
         min_workers: int = 0,
         max_abandoned: int | None = None,
@@ -123,9 +128,8 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         idle = check.seconds("idle_timeout", idle_timeout)
         name = name if name is not None else f"threads-{next(_names)}"
         options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
-        self._options = PLAIN if options == PLAIN else options
         self._idempotency = check_memory(idempotency)
-        now = clock.current()
+        now, gate = clock.current(), gate_of(rate)
         admission = Admission(
             name,
             limit,
@@ -134,11 +138,13 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             max_abandoned=limit
             if max_abandoned is None
             else check.count("max_abandoned", max_abandoned),
-            gate=rate.gate() if rate is not None else None,
+            gate=gate,
             clock=now,
             max_queue_bytes=max_queue_bytes,
             line=order.line(now) if order is not None else None,
         )
+        options = paced(options, gate, admission, now)
+        self._options = PLAIN if options == PLAIN else options
         make_crew = partial(
             ThreadCrew,
             clock=now,
@@ -155,10 +161,17 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             self._reserve = ReservedThreadCore(kept, keepers, self._core)
         self._ended = False
         _open.update(self._cores())
+        enrol(self, "threads")
 
     def _keyed(self, view: ThreadCalls, key: IdempotencyKey | Unset) -> ThreadCalls:
         memory = check_key(key, self._idempotency, self.name)
         return KeyedThreadCalls(view, memory, cast("IdempotencyKey", key), waiting_room)
+
+    def _guarded(self, view: ThreadCalls, retry: object, fallback: object) -> ThreadCalls:
+        from holdfast.pools._guarded_view import GuardedThreadCalls, guard_of  # noqa: PLC0415 - few have one
+
+        guard = guard_of(retry, fallback)
+        return view if guard == (None, None) else GuardedThreadCalls(view, guard, waiting_room)
 
     @property
     def _pool(self) -> Self:  # not kept in itself, so that a forgotten pool goes at once
@@ -166,7 +179,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
 
     @property
     def _max_workers(self) -> int:  # type: ignore[override] # the standard class's, for those who look
-        return sum(core.admission.limit for core in self._cores())
+        return sum(core.admission.own_limit for core in self._cores())
 
     @property
     def _threads(self) -> set[threading.Thread]:  # type: ignore[override] # likewise
@@ -209,8 +222,15 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
             max_workers: Most calls in flight from now on, at least 1 more than are reserved.
         """
         limit = check.count("max_workers", max_workers, least=1)
-        kept = 0 if self._reserve is None else self._reserve.admission.limit
+        kept = 0 if self._reserve is None else self._reserve.admission.own_limit
         self._core.admission.resize(share(limit, kept, "max_workers"))
+        self._core.crew.hire()
+
+    @property
+    def _admission(self) -> Admission:
+        return self._core.admission
+
+    def _go_on(self) -> None:
         self._core.crew.hire()
 
     def _cores(self) -> list[ThreadCore]:

@@ -82,7 +82,7 @@ def _finite(name: str, value: object) -> float:
     return seconds
 
 
-def checked_options(  # noqa: PLR0913 - the options of a pool
+def checked_options(
     *,
     name: str,
     min_size: int,
