@@ -172,8 +172,9 @@ def test_threads_and_children_are_those_of_ps(zoo):
     assert {each.tid: each.name for each in found.look.threads} == {
         int(tid): name for tid, name in threads
     }
-    assert {each.pid: each.state for each in found.look.children} == {
-        int(child): state[0] for child, state in children
+    # A program that has just been started may run at one look and sleep at the next.
+    assert {each.pid: each.state == "Z" for each in found.look.children} == {
+        int(child): state.startswith("Z") for child, state in children
     }
     assert {each.pid: each.state for each in found.look.children}[told["ended"]] == "Z"
 

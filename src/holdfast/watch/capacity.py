@@ -37,7 +37,11 @@ class Need:
             check.count(name, getattr(self, name))
 
     def of(self, name: str) -> int:
-        """Return how much of what a reading counts one agent takes; 0 for what it does not take."""
+        """Return how much of what a reading counts one agent takes; 0 for what it does not take.
+
+        Args:
+            name: The name of the reading, such as ``"descriptors"``.
+        """
         tasks = self.threads + self.processes
         return {
             "threads": tasks,  # the kernel counts both against the same limits

@@ -67,7 +67,11 @@ class Look:
         return self.family[1:]
 
     def lasts(self, key: str) -> bool:
-        """Whether something in a passing state was there at each look."""
+        """Whether something in a passing state was there at each look.
+
+        Args:
+            key: Its name, as :func:`passing` gives it.
+        """
         return self.lasting is None or key in self.lasting
 
 
