@@ -6,6 +6,7 @@ Everything public is here or in a module without an underscore; see ``help(holdf
 from typing import TYPE_CHECKING
 
 from holdfast import errors
+from holdfast._core.late_import import import_late
 from holdfast.errors import (
     Aborted,
     CallTimeout,
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from holdfast.track.http import http
     from holdfast.track.process.result import ProcessResult
     from holdfast.track.sqlite import sqlite
+    from holdfast.watch.audit import audit
+    from holdfast.watch.explain import explain
     from holdfast.watch.governor import Governor, Weight
     from holdfast.watch.monitor import Monitor
     from holdfast.watch.recommend import recommend
@@ -103,9 +106,11 @@ __all__ = (
     "Weight",
     "WorkerLost",
     "WouldDeadlock",
+    "audit",
     "current_budget",
     "deadline",
     "errors",
+    "explain",
     "gather",
     "http",
     "process_lines",
@@ -135,6 +140,8 @@ _LATER = {
     "SingleFlight": "holdfast.flow.single_flight",
     "Trend": "holdfast.watch.trend",
     "Weight": "holdfast.watch.governor",
+    "audit": "holdfast.watch.audit",
+    "explain": "holdfast.watch.explain",
     "http": "holdfast.track.http",
     "process_lines": "holdfast.flow.process",
     "raise_fd_limit": "holdfast.sense.fd_limit",
@@ -152,9 +159,7 @@ _LATER = {
 
 def __getattr__(name: str) -> object:
     if name in _LATER:
-        from importlib import import_module  # noqa: PLC0415 - see above
-
-        return getattr(import_module(_LATER[name]), name)
+        return import_late(_LATER[name], name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

@@ -26,9 +26,13 @@ from holdfast import (
     ThreadPool,
 )
 from holdfast.flow.idempotency import Idempotent, MemoryStore
+from holdfast.sense import Reading
 from holdfast.track import ResourceStats, Scope
 from holdfast.track.sqlite import SQLite, Written
 from holdfast.watch import Living, Snapshot, Verdict
+from holdfast.watch.audit import Audit
+from holdfast.watch.explain import Explanation
+from holdfast.watch.finding import Finding
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -371,3 +375,15 @@ async def resources(path: str) -> None:
     async with holdfast.scope("session") as scope:
         assert_type(holdfast.track(tool, name="tool", is_closed=lambda: False), Tool)
         assert_type(scope, Scope)
+
+
+def looks(error: OSError) -> None:
+    """A look at a process, and at why an error came."""
+    seen = holdfast.audit(4711, confirm_s=1.0)
+    assert_type(seen, Audit)
+    assert_type(seen.healthy, bool)
+    for finding in seen.findings:
+        assert_type(finding, Finding)
+    told = holdfast.explain(error)
+    assert_type(told, Explanation)
+    assert_type(told.reading, Reading | None)

@@ -1,4 +1,4 @@
-"""What looks at the process while it runs: monitor, trends, snapshot.
+"""What looks at the process: monitor, trends, snapshot; one look, and what it means.
 
 Each name is imported when it is first asked for.
 """
@@ -7,7 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from holdfast.watch.audit import Audit, Tree, Unseen
+    from holdfast.watch.capacity import Capacity, Need, Room
+    from holdfast.watch.explain import Explanation
+    from holdfast.watch.finding import Finding, Severity
     from holdfast.watch.history import History, Point
+    from holdfast.watch.look import Look
     from holdfast.watch.monitor import Change, Monitor
     from holdfast.watch.snapshot import MonitorStats, PoolReading, Snapshot
     from holdfast.watch.thresholds import Gauge, Level, Threshold
@@ -15,39 +20,59 @@ if TYPE_CHECKING:
     from holdfast.watch.verdict import Evidence, Growth, Verdict
 
 __all__ = (
+    "Audit",
+    "Capacity",
     "Change",
     "Evidence",
+    "Explanation",
+    "Finding",
     "Gauge",
     "Growth",
     "History",
     "Level",
     "Living",
+    "Look",
     "Monitor",
     "MonitorStats",
+    "Need",
     "Point",
     "PoolReading",
+    "Room",
+    "Severity",
     "Snapshot",
     "Threshold",
+    "Tree",
     "Trend",
+    "Unseen",
     "Verdict",
 )
 
 # The module of this package that each name lives in.
 _HOMES = {
+    "Audit": "audit",
+    "Capacity": "capacity",
     "Change": "monitor",
     "Evidence": "verdict",
+    "Explanation": "explain",
+    "Finding": "finding",
     "Gauge": "thresholds",
     "Growth": "verdict",
     "History": "history",
     "Level": "thresholds",
     "Living": "trend",
+    "Look": "look",
     "Monitor": "monitor",
     "MonitorStats": "snapshot",
+    "Need": "capacity",
     "Point": "history",
     "PoolReading": "snapshot",
+    "Room": "capacity",
+    "Severity": "finding",
     "Snapshot": "snapshot",
     "Threshold": "thresholds",
+    "Tree": "audit",
     "Trend": "trend",
+    "Unseen": "audit",
     "Verdict": "verdict",
 }
 
