@@ -1,10 +1,10 @@
 """Waiting for a pool to fall idle, in blocking code and in a coroutine."""
 
 import asyncio
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -26,7 +26,7 @@ __all__ = (
 )
 
 
-_LOOPS: Final = (str(Path(asyncio.__file__).parent), loops.__file__)
+_LOOPS: Final = (os.path.dirname(asyncio.__file__), loops.__file__)  # noqa: PTH120 - pathlib takes milliseconds
 """Where a loop is closed: the hook of our own stands in between."""
 
 
