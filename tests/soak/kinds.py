@@ -139,10 +139,91 @@ async def tracked_sessions(folder: Path) -> AsyncIterator[Session]:
     yield session
 
 
+@contextlib.asynccontextmanager
+async def sqlite_sessions(folder: Path) -> AsyncIterator[Session]:
+    """One database: history that is read and written, transactions that fail, callers that leave."""
+    async with holdfast.sqlite(
+        folder / "soak.db", schema="CREATE TABLE IF NOT EXISTS said (at INTEGER, what TEXT)"
+    ) as db:
+
+        async def write(number: int) -> None:
+            async with db.transaction() as change:
+                await change.execute("DELETE FROM said WHERE at = ?", (number % 64,))
+                await change.execute("INSERT INTO said VALUES (?, ?)", (number % 64, "something"))
+                _mishap(number)
+
+        async def session(number: int) -> None:
+            if number % 4:
+                await db.fetch_all("SELECT what FROM said WHERE at = ?", (number % 64,))
+                _mishap(number)
+            elif number % 52 == 0:
+                task = asyncio.ensure_future(write(number))
+                await asyncio.sleep(0)
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Mishap):
+                    await task
+            else:
+                await write(number)
+
+        yield session
+
+
+@contextlib.asynccontextmanager
+async def http_sessions(folder: Path) -> AsyncIterator[Session]:
+    """A server on this machine, asked through the one client of the loop; some answers are left unread."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        client = holdfast.http("soak", limit=8, idle_timeout=1.0)
+
+        async def session(number: int) -> None:
+            async with client.get(f"http://127.0.0.1:{port}/") as response:
+                if number % 5:
+                    await response.read()
+                _mishap(number)
+
+        yield session
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def process_sessions(folder: Path) -> AsyncIterator[Session]:
+    """Tools: that end, that are cut off by their timeout, whose callers leave."""
+
+    async def session(number: int) -> None:
+        if number % 3 == 0:
+            await holdfast.run_process(["true"])
+            _mishap(number)
+        elif number % 3 == 1:
+            with contextlib.suppress(holdfast.CallTimeout):
+                await holdfast.run_process(["sleep", "30"], timeout=0.01, kill_grace=0.0)
+        else:
+            task = asyncio.ensure_future(holdfast.run_process(["sleep", "30"], kill_grace=0.0))
+            await asyncio.sleep(0.005)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    yield session
+
+
 KINDS: dict[str, tuple[Kind, int]] = {
-    "file": (file_sessions, 4),
-    "pool": (pool_sessions, 8),
-    "blocking": (blocking_pool_sessions, 2),
-    "tracked": (tracked_sessions, 4),
+    "file": (file_sessions, 400),
+    "pool": (pool_sessions, 800),
+    "blocking": (blocking_pool_sessions, 200),
+    "tracked": (tracked_sessions, 400),
+    "sqlite": (sqlite_sessions, 300),
+    "http": (http_sessions, 200),
+    "process": (process_sessions, 2),
 }
 """Each kind, and its share of the sessions in parts of the sum."""

@@ -97,9 +97,10 @@ class Soak:
     async def _warm_up(self) -> None:
         """Have everything imported and made that the process makes once."""
         async with self._opened() as sessions:
-            for number in range(200):
-                with contextlib.suppress(Exception):
-                    await sessions[number % len(sessions)](number)
+            for session in dict.fromkeys(sessions):
+                for number in range(50):
+                    with contextlib.suppress(Exception):
+                        await session(number)
 
     @contextlib.asynccontextmanager
     async def _opened(self):
