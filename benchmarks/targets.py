@@ -413,4 +413,25 @@ TARGETS: Sequence[Target] = (
         must=1.3,
         aim=1.1,
     ),
+    *(
+        Target(
+            claim="watch",
+            case=case,
+            work=f"one sample of the monitor, {fds} descriptors",
+            ours="Monitor.tick",
+            comparison="value",
+            must=150e-6,
+            aim=80e-6,
+        )
+        for case, fds in (("few", "100"), ("many", "10,000"))
+    ),
+    Target(
+        claim="watch",
+        case="second",
+        work="monitor at ten samples a second, each second",
+        ours="Monitor(interval=0.1)",
+        comparison="value",
+        must=0.002,
+        aim=0.001,
+    ),
 )

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
     from holdfast.track.process.result import ProcessResult
+    from holdfast.watch.monitor import Monitor
+    from holdfast.watch.snapshot import snapshot
+    from holdfast.watch.trend import Trend
 
 __version__ = "0.1.0.dev0"
 
@@ -61,6 +64,7 @@ __all__ = (
     "Histogram",
     "HoldfastError",
     "Leaked",
+    "Monitor",
     "Outcome",
     "PoolClosed",
     "PoolStats",
@@ -78,6 +82,7 @@ __all__ = (
     "Stream",
     "StreamStats",
     "ThreadPool",
+    "Trend",
     "UnderPressure",
     "WorkerLost",
     "WouldDeadlock",
@@ -90,6 +95,7 @@ __all__ = (
     "run_process",
     "run_process_sync",
     "set_budget",
+    "snapshot",
     "stream",
 )
 
@@ -99,8 +105,11 @@ _LATER = {
     "process_lines": "holdfast.flow.process",
     "run_process": "holdfast.flow.process",
     "run_process_sync": "holdfast.flow.process",
+    "Monitor": "holdfast.watch.monitor",
     "SingleFlight": "holdfast.flow.single_flight",
+    "Trend": "holdfast.watch.trend",
     "raise_fd_limit": "holdfast.sense.fd_limit",
+    "snapshot": "holdfast.watch.snapshot",
 }
 """What not every program needs is imported when it is asked for."""
 

@@ -20,6 +20,7 @@ FACE = (
     "holdfast.limits",
     "holdfast.sense",
     "holdfast.testing",
+    "holdfast.watch",
 )
 
 # ``fn, *args, **kwargs`` are the call itself, which the summary line shows as ``fn(*args, **kwargs)``.

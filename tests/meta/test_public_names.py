@@ -35,6 +35,7 @@ PROMISED = {
     "WouldDeadlock",
     "errors",
     "gather",
+    "snapshot",
     "stream",
 }
 

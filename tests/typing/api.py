@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 import holdfast
 from holdfast import AsyncPool, CallFuture, Outcome, PoolStats, Stream, StreamStats, ThreadPool
 from holdfast.flow.idempotency import Idempotent, MemoryStore
+from holdfast.watch import Living, Snapshot, Verdict
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -269,3 +270,14 @@ async def one_run_per_key(flight: holdfast.SingleFlight) -> None:
     assert_type(made.stream(parse, ["a"]), Stream[bytes])
     assert_type(await made.gather(parse, ["a"]), list[bytes])
     ThreadPool(1, idempotency=MemoryStore())  # type: ignore[arg-type]
+
+
+def watching_is_typed() -> None:
+    """What a monitor, a trend and a snapshot give."""
+    assert_type(holdfast.snapshot(), Snapshot)
+    with holdfast.Monitor(on_change=lambda change: change.snapshot.fds) as monitor:
+        assert_type(monitor.sample().pools[0].stats.in_flight, int)
+        assert_type(monitor.trends, tuple[Verdict, ...])
+    trend = holdfast.Trend("descriptors", limit=1024)
+    trend.see(0.0, [Living(1, "app.py:10")])
+    assert_type(trend.verdict.left_s, float | None)

@@ -19,6 +19,7 @@ from holdfast.pools._entry import Overflow
 from holdfast.pools._forked import forks
 from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
 from holdfast.pools._keyed_view import KeyedAsyncCalls
+from holdfast.pools._living import enrol
 from holdfast.pools._options import Sizeof, Unset, pool_options
 from holdfast.pools._threads import finalize
 from holdfast.pools.order import Order
@@ -97,6 +98,7 @@ class AsyncPool(AsyncCalls):
         self._bridge: Bridge | None = None
         self._idempotency = check_memory(idempotency)
         forks(self)
+        enrol(self, "coroutines")
 
     def _keyed(self, view: AsyncCalls, key: IdempotencyKey | Unset) -> AsyncCalls:
         memory = check_key(key, self._idempotency, self.name)

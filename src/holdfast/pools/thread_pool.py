@@ -19,6 +19,7 @@ from holdfast.pools._drain import is_called_by_a_loop, is_inside, wait_idle, wai
 from holdfast.pools._entry import Overflow
 from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
 from holdfast.pools._keyed_view import KeyedThreadCalls
+from holdfast.pools._living import enrol
 from holdfast.pools._options import Sizeof, Unset, pool_options
 from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_crew import ThreadCrew
@@ -137,6 +138,7 @@ class ThreadPool(ThreadCalls, ThreadPoolExecutor):
         self._core = ThreadCore(admission, crew)
         self._ended = False
         _open.add(self._core)
+        enrol(self, "threads")
 
     def _keyed(self, view: ThreadCalls, key: IdempotencyKey | Unset) -> ThreadCalls:
         memory = check_key(key, self._idempotency, self.name)

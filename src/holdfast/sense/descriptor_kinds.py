@@ -151,18 +151,27 @@ class _Reader:
 def _reader(process: Process) -> "Generator[_Reader]":
     path = f"{process.folder}/fd"
     try:
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder, names = _listed(path)
     except OSError as error:
         if error.errno not in {errno.EMFILE, errno.ENFILE} or not process.own or not process.real:
             raise process.explain(error, "fd") from None
         yield _Reader(f"{path}/", None, _guessed())
         return
     try:
-        names = os.listdir(folder)  # noqa: PTH208 - of an open folder
         own = str(folder) if process.own and process.real else ""
         yield _Reader("", folder, [name for name in names if name.isdecimal() and name != own])
     finally:
         os.close(folder)
+
+
+def _listed(path: str) -> tuple[int, list[str]]:
+    """Open a folder and list it, which needs a second descriptor for as long as it takes."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return folder, os.listdir(folder)  # noqa: PTH208 - of an open folder
+    except OSError:
+        os.close(folder)
+        raise
 
 
 def _guessed() -> Iterable[str]:
