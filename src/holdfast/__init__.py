@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from holdfast.watch.monitor import Monitor
     from holdfast.watch.snapshot import snapshot
     from holdfast.watch.trend import Trend
+    from holdfast.track import ResourcePool, scope, track
 
 __version__ = "0.1.0.dev0"
 
@@ -76,6 +77,7 @@ __all__ = (
     "Rate",
     "RateLimited",
     "Rejected",
+    "ResourcePool",
     "ResultLost",
     "Retry",
     "SingleFlight",
@@ -94,9 +96,11 @@ __all__ = (
     "raise_fd_limit",
     "run_process",
     "run_process_sync",
+    "scope",
     "set_budget",
     "snapshot",
     "stream",
+    "track",
 )
 
 
@@ -106,10 +110,13 @@ _LATER = {
     "run_process": "holdfast.flow.process",
     "run_process_sync": "holdfast.flow.process",
     "Monitor": "holdfast.watch.monitor",
+    "ResourcePool": "holdfast.track.resource_pool",
     "SingleFlight": "holdfast.flow.single_flight",
     "Trend": "holdfast.watch.trend",
     "raise_fd_limit": "holdfast.sense.fd_limit",
     "snapshot": "holdfast.watch.snapshot",
+    "scope": "holdfast.track.scopes",
+    "track": "holdfast.track.tracked",
 }
 """What not every program needs is imported when it is asked for."""
 
