@@ -7,16 +7,22 @@ looked up when somebody reads them.
 Whose line: the innermost frames of the application, not those of holdfast, of the standard library or
 of an installed package. Where there are none (a task that a library has started, a program that is
 installed as a package), the innermost frame of a package, and else of the standard library. The walk
-ends where an event loop or a thread begins: what stands below has not called anybody.
+ends where an event loop or a thread begins: what stands below has not called anybody. Who has, where no
+frame of the application was met, :data:`BEYOND` may know: the task that awaits this one, the line that
+gave a call to a worker.
 """
 
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ("NOWHERE", "Site", "caller")
+__all__ = ("BEYOND", "NOWHERE", "Frames", "Site", "caller", "is_application")
+
+Frames = tuple[tuple[CodeType, int], ...]
+"""Code and position of each frame, the innermost first."""
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
 _STANDARD: Final = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
@@ -31,6 +37,9 @@ _APPLICATION, _INSTALLED, _LIBRARY, _OURS, _END = range(5)
 _FRAMES: Final = 3
 _MOST_FILES: Final = 4096
 
+BEYOND: Final[list[Callable[[], Frames]]] = []
+"""Asked in turn for the frames of whoever has started this task or thread, until one knows some."""
+
 _kinds: dict[str, int] = {}  # of files that were met
 
 
@@ -39,8 +48,13 @@ class Site:
 
     __slots__ = ("_frames",)
 
-    def __init__(self, frames: tuple[tuple[CodeType, int], ...]) -> None:
+    def __init__(self, frames: Frames) -> None:
         self._frames = frames
+
+    @property
+    def frames(self) -> Frames:
+        """The frames as they are."""
+        return self._frames
 
     def __str__(self) -> str:
         return _told(*self._frames[0]) if self._frames else "an unknown line"
@@ -76,9 +90,20 @@ def caller() -> Site:
         elif kind == _LIBRARY:
             third = third or (code, frame.f_lasti)
         frame = frame.f_back
-    if not frames and (fallback := second or third) is not None:
-        frames = [fallback]
-    return Site(tuple(frames))
+    if frames:
+        return Site(tuple(frames))
+    for beyond in BEYOND:
+        known = beyond()
+        if known:
+            return Site(known)
+    fallback = second or third
+    return Site((fallback,)) if fallback is not None else NOWHERE
+
+
+def is_application(code: CodeType) -> bool:
+    """Whether a frame is of the application: not of holdfast, the standard library, or a package."""
+    kind = _kinds.get(code.co_filename)
+    return (_kind(code.co_filename) if kind is None else kind) == _APPLICATION
 
 
 def _kind(file: str) -> int:
