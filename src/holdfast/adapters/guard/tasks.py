@@ -1,0 +1,58 @@
+"""Tasks that are alive at once, by the line that made them.
+
+They are counted when there may be many: at every thousandth that is made.
+"""
+
+import asyncio
+from collections import Counter
+from typing import Any, Final
+
+from holdfast.adapters.guard.callers import await_frames, parent_of
+from holdfast.track._site import Site, caller
+
+__all__ = ("Tasks",)
+
+_EVERY: Final = 1000
+_SAMPLE: Final = 64
+
+
+class Tasks:
+    """How many tasks there were at once, and who made them."""
+
+    def __init__(self) -> None:
+        self._left = _EVERY
+        self.peaks: dict[str, int] = {}
+
+    def created(self) -> None:
+        """Take note of one more; called in the loop's thread."""
+        self._left -= 1
+        if self._left <= 0:
+            self._left = _EVERY
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            living = asyncio.all_tasks()
+        except RuntimeError:  # tasks come and go in other threads
+            return
+        if len(living) < _EVERY:
+            return
+        here = str(caller())
+        made: Counter[str] = Counter()
+        sample = list(living)[:: max(1, len(living) // _SAMPLE)]
+        for task in sample:
+            made[_line(task)] += 1
+        for line, count in made.items():
+            told = line or here
+            share = count * len(living) // len(sample)
+            if share > self.peaks.get(told, 0):
+                self.peaks[told] = share
+
+
+def _line(task: Any) -> str:
+    """Where the task that made it stands: awaiting its ``gather``, say; empty if that runs now."""
+    parent = parent_of(task)
+    if parent is None or parent is asyncio.current_task():
+        return ""
+    frames = await_frames(parent)
+    return str(Site(frames)) if frames else ""
