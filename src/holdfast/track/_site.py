@@ -33,7 +33,12 @@ _ENDS: Final = (
     "/uvloop/__init__.py",
     "/threading.py",
 )
+_ENDING: Final = frozenset(
+    {"_run", "_run_once", "run", "run_forever", "run_until_complete", "_bootstrap", "_bootstrap_inner"}
+)
+"""Functions in these files at which a task or a thread begins; the others are called by somebody."""
 _APPLICATION, _INSTALLED, _LIBRARY, _OURS, _END = range(5)
+_LIBRARIES: Final = (_LIBRARY, _END)
 _FRAMES: Final = 3
 _MOST_FILES: Final = 4096
 
@@ -83,11 +88,11 @@ def caller() -> Site:
             frames.append((code, frame.f_lasti))
             if len(frames) == _FRAMES:
                 break
-        elif kind == _END:
+        elif kind == _END and code.co_name in _ENDING:
             break
         elif kind == _INSTALLED:
             second = second or (code, frame.f_lasti)
-        elif kind == _LIBRARY:
+        elif kind in _LIBRARIES:
             third = third or (code, frame.f_lasti)
         frame = frame.f_back
     if frames:

@@ -178,7 +178,7 @@ class Guard:
         try:
             with self._writing:
                 report = make_report(self, reason, at_exit=at_exit, stacks=stacks)
-                return write_report(report, self._base(ending))
+                return write_report(report, self._base(ending), data=bool(self.options.report))
         except Exception as error:  # noqa: BLE001 - nothing of the guard may reach the program
             return f"the report failed: {error!r}"
 
@@ -191,7 +191,7 @@ class Guard:
             report = make_report(self, "exit", at_exit=True)
             told = in_brief(report)
             if told or self.options.report:
-                path = write_report(report, self._base(""))
+                path = write_report(report, self._base(""), data=bool(self.options.report))
                 if told:
                     _say(f"holdfast: what {os.getpid()} leaves behind\n{told}\n  the whole report: {path}\n")
         except Exception as error:  # noqa: BLE001 - the exit code must stand

@@ -22,7 +22,7 @@ from weakref import ref
 from holdfast._core import clock
 from holdfast.sense._counts import FD, fds_by_size, size_is_fds
 from holdfast.sense.descriptor_kinds import Descriptor, open_descriptors
-from holdfast.track._site import Frames, Site, caller
+from holdfast.track._site import NOWHERE, Frames, Site, caller
 
 __all__ = ("Held", "Lines")
 
@@ -87,7 +87,11 @@ class Lines:
         """Take note of a new descriptor, and of the object that has it, if one does."""
         if fd < 0:
             return
-        self._by_fd[fd] = (caller(), None if thing is None else ref(thing), kind, self._now())
+        site = caller()
+        if site is NOWHERE:  # one of our own
+            self._by_fd.pop(fd, None)
+            return
+        self._by_fd[fd] = (site, None if thing is None else ref(thing), kind, self._now())
         if fd >= self._mark:
             self.look()
 

@@ -1,5 +1,6 @@
 """What a guard has seen becomes a report, and the report two files."""
 
+import json
 import os
 import sys
 import tempfile
@@ -45,8 +46,10 @@ def make_report(guard: "Guard", reason: str, *, at_exit: bool, stacks: str = "")
     )
 
 
-def write_report(report: Report, base: str) -> str:
+def write_report(report: Report, base: str, *, data: bool = False) -> str:
     """Write it as ``BASE.txt`` and ``BASE.html``; returns the path of the latter, or why not.
+
+    With ``data`` there is a ``BASE.json``, too.
 
     Where the folder can't be written to, they go to the folder for temporary files.
     """
@@ -55,6 +58,8 @@ def write_report(report: Report, base: str) -> str:
         try:
             Path(f"{path}.txt").write_text(report_text(report), "utf-8")
             Path(f"{path}.html").write_text(report_html(report), "utf-8")
+            if data:
+                Path(f"{path}.json").write_text(json.dumps(report.to_dict()), "utf-8")
         except OSError:
             continue
         return f"{path}.html"

@@ -1,6 +1,7 @@
 """Tasks that are alive at once, by the line that made them.
 
-They are counted when there may be many: at every thousandth that is made.
+They are counted when there may be many: at the thousandth that is made, and then whenever half as many
+were made as lived at the last look.
 """
 
 import asyncio
@@ -27,16 +28,15 @@ class Tasks:
         """Take note of one more; called in the loop's thread."""
         self._left -= 1
         if self._left <= 0:
-            self._left = _EVERY
-            self._look()
+            self._left = max(_EVERY, self._look() // 2)
 
-    def _look(self) -> None:
+    def _look(self) -> int:
         try:
             living = asyncio.all_tasks()
         except RuntimeError:  # tasks come and go in other threads
-            return
+            return 0
         if len(living) < _EVERY:
-            return
+            return 0
         here = str(caller())
         made: Counter[str] = Counter()
         sample = list(living)[:: max(1, len(living) // _SAMPLE)]
@@ -47,6 +47,7 @@ class Tasks:
             share = count * len(living) // len(sample)
             if share > self.peaks.get(told, 0):
                 self.peaks[told] = share
+        return len(living)
 
 
 def _line(task: Any) -> str:
