@@ -40,6 +40,9 @@ _ENDING: Final = frozenset(
 _APPLICATION, _INSTALLED, _LIBRARY, _OURS, _END = range(5)
 _LIBRARIES: Final = (_LIBRARY, _END)
 _FRAMES: Final = 3
+_ENOUGH: Final = 200
+_FURTHER: Final = 4
+"""Frames that are looked at for a further one of the application, after one was met."""
 _MOST_FILES: Final = 4096
 
 BEYOND: Final[list[Callable[[], Frames]]] = []
@@ -79,6 +82,7 @@ def caller() -> Site:
     second: tuple[CodeType, int] | None = None
     third: tuple[CodeType, int] | None = None
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the stack of whoever asks
+    left = _ENOUGH
     while frame is not None:
         code = frame.f_code
         kind = _kinds.get(code.co_filename)
@@ -88,12 +92,16 @@ def caller() -> Site:
             frames.append((code, frame.f_lasti))
             if len(frames) == _FRAMES:
                 break
+            left = _FURTHER
         elif kind == _END and code.co_name in _ENDING:
             break
         elif kind == _INSTALLED:
             second = second or (code, frame.f_lasti)
         elif kind in _LIBRARIES:
             third = third or (code, frame.f_lasti)
+        left -= 1
+        if not left:
+            break
         frame = frame.f_back
     if frames:
         return Site(tuple(frames))

@@ -30,12 +30,12 @@ _FRAMES: Final = 3
 _call = threading.local()
 
 
-def follow_callers(patches: Patches, created: Callable[[], None]) -> None:
+def follow_callers(patches: Patches, created: Callable[[], int]) -> None:
     """Let :func:`~holdfast.track._site.caller` go on where a task or a thread begins.
 
     Args:
         patches: Where to note what is replaced.
-        created: Called whenever a task is made.
+        created: Called now and then as tasks are made; returns at the how manieth to call it again.
     """
     _remember_parents(patches, BaseEventLoop, created)
     patches.after_import("uvloop", lambda module: _uvloop(patches, module, created))
@@ -43,14 +43,16 @@ def follow_callers(patches: Patches, created: Callable[[], None]) -> None:
         BEYOND.append(beyond)
 
 
-def _uvloop(patches: Patches, module: ModuleType, created: Callable[[], None]) -> None:
+def _uvloop(patches: Patches, module: ModuleType, created: Callable[[], int]) -> None:
     _remember_parents(patches, module.Loop, created)
 
 
-def _remember_parents(patches: Patches, kind: Any, created: Callable[[], None]) -> None:
+def _remember_parents(patches: Patches, kind: Any, created: Callable[[], int]) -> None:
     make, current, refer = kind.create_task, asyncio.current_task, weakref.ref
+    left = 0
 
     def create_task(self: Any, coro: Any, **options: Any) -> Any:
+        nonlocal left
         task = make(self, coro, **options)
         try:
             parent = current(self)
@@ -58,7 +60,9 @@ def _remember_parents(patches: Patches, kind: Any, created: Callable[[], None]) 
                 task._holdfast_parent = refer(parent)  # noqa: SLF001 - see PARENT
         except (AttributeError, TypeError):  # a task of the program's own kind
             return task
-        created()
+        left -= 1
+        if left <= 0:
+            left = created()
         return task
 
     patches.set(kind, "create_task", create_task)

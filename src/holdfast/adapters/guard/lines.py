@@ -85,8 +85,6 @@ class Lines:
 
     def opened(self, fd: int, thing: object | None, kind: str) -> None:
         """Take note of a new descriptor, and of the object that has it, if one does."""
-        if fd < 0:
-            return
         site = caller()
         if site is NOWHERE:  # one of our own
             self._by_fd.pop(fd, None)

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any, Final
 
 from holdfast.adapters import _shared_pool
-from holdfast.adapters.guard.threads import POOL
+from holdfast.adapters.guard.threads import POOL, number_of
 from holdfast.pools import ThreadPool, current_budget
 from holdfast.track._site import is_application
 
@@ -200,6 +200,6 @@ def _all_wait_for(pool: Any, frames: dict[int, FrameType]) -> bool:
         )
         if not isinstance(awaited, Future) or awaited.done() or awaited.running():
             return False
-        if getattr(awaited, POOL, None) != id(pool):
+        if getattr(awaited, POOL, None) != number_of(pool):
             return False
     return True

@@ -53,9 +53,9 @@ def write_report(report: Report, base: str, *, data: bool = False) -> str:
 
     Where the folder can't be written to, they go to the folder for temporary files.
     """
-    for folder in (Path(base).parent, Path(tempfile.gettempdir())):
-        path = folder / Path(base).name
+    for find in (lambda: Path(base).parent, lambda: Path(tempfile.gettempdir())):
         try:
+            path = find() / Path(base).name
             Path(f"{path}.txt").write_text(report_text(report), "utf-8")
             Path(f"{path}.html").write_text(report_html(report), "utf-8")
             if data:

@@ -1,6 +1,6 @@
 """When no descriptor is left: a report, one collection, one more try.
 
-One descriptor is kept in reserve, so that the report can be written. The collector closes what was
+A few descriptors are kept in reserve, so that the report can be written. The collector closes what was
 dropped in a cycle, which the program itself would have to wait for.
 """
 
@@ -17,8 +17,18 @@ from holdfast._core import clock
 __all__ = ("Shortage", "is_shortage")
 
 _SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE})
+_OUR_THREADS: Final = frozenset({"holdfast:monitor", "holdfast:guard"})
+_PATIENCE: Final = 5.0
+_SPARE: Final = 4
+"""A report takes one or two, and other threads may take some meanwhile."""
 _REST: Final = 0.5
 """Seconds between two collections that brought nothing."""
+
+
+def _is_ours() -> bool:
+    """Whether this is a thread that reads and reports: the report may be waiting for what it holds."""
+    thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined] # noqa: SLF001
+    return thread is not None and thread.name in _OUR_THREADS
 
 
 def is_shortage(error: BaseException) -> bool:
@@ -49,23 +59,22 @@ class Shortage:
         self._lock = threading.RLock()
         self._busy = False
         self._useless_at = float("-inf")
-        self._spare: int | None = None
+        self._spare: list[int] = []
         self._real_open, self._real_close = os.open, os.close
         self.met = self.relieved = 0
         self.reserve()
 
     def reserve(self) -> None:
-        """Keep a descriptor, if one can be had."""
-        if self._spare is None:
-            with suppress(OSError):
-                self._spare = self._real_open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        """Keep a few descriptors, as far as they can be had."""
+        with suppress(OSError):
+            while len(self._spare) < _SPARE:
+                self._spare.append(self._real_open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
     def let_go(self) -> None:
-        """Give up the descriptor in reserve."""
-        spare, self._spare = self._spare, None
-        if spare is not None:
+        """Give up the descriptors in reserve."""
+        while self._spare:
             with suppress(OSError):
-                self._real_close(spare)
+                self._real_close(self._spare.pop())
 
     def is_exhausted(self) -> bool:
         """Whether no descriptor can be had; for errors that do not say so."""
@@ -77,7 +86,9 @@ class Shortage:
 
     def relieve(self, error: BaseException) -> bool:
         """Tell, and make room if that can be done; returns whether to try once more."""
-        with self._lock:
+        if _is_ours() or not self._lock.acquire(timeout=_PATIENCE):
+            return False
+        try:
             if self._busy:  # the report itself found none
                 return False
             self._busy = True
@@ -85,6 +96,8 @@ class Shortage:
                 return self._relieve(error)
             finally:
                 self._busy = False
+        finally:
+            self._lock.release()
 
     def _relieve(self, error: BaseException) -> bool:
         self.met += 1
@@ -99,7 +112,7 @@ class Shortage:
             return False
         gc.collect()
         self.reserve()
-        helped = self._spare is not None and not self.is_exhausted()
+        helped = len(self._spare) == _SPARE and not self.is_exhausted()
         if helped:
             self.relieved += 1
         else:

@@ -21,14 +21,15 @@ class Tasks:
     """How many tasks there were at once, and who made them."""
 
     def __init__(self) -> None:
-        self._left = _EVERY
         self.peaks: dict[str, int] = {}
+        self._begun = False
 
-    def created(self) -> None:
-        """Take note of one more; called in the loop's thread."""
-        self._left -= 1
-        if self._left <= 0:
-            self._left = max(_EVERY, self._look() // 2)
+    def created(self) -> int:
+        """Look at what is alive, in the loop's thread; returns after how many more to look again."""
+        if not self._begun:
+            self._begun = True
+            return _EVERY
+        return max(_EVERY, self._look() // 2)
 
     def _look(self) -> int:
         try:

@@ -9,6 +9,7 @@ this, ``submit`` raises although its call is queued, and runs.
 """
 
 import asyncio
+import itertools
 import sys
 import threading
 import weakref
@@ -22,7 +23,7 @@ from holdfast.adapters.guard.callers import STARTED_AT
 from holdfast.pools import current_budget
 from holdfast.track._site import caller
 
-__all__ = ("POOL", "ThreadGuard", "is_refusal")
+__all__ = ("POOL", "ThreadGuard", "is_refusal", "number_of")
 
 POOL: Final = "_holdfast_pool"
 """The attribute of a thread, or of a future, that tells the executor it is of."""
@@ -33,6 +34,18 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 _LONGEST_LINE: Final = 1000
 _STANDSTILL: Final = 1.0
 _STARTERS: Final = ("/holdfast/pools/_threads.py",)
+
+
+_numbers = itertools.count(1)
+
+
+def number_of(pool: Any) -> int:
+    """Return a number that no other executor has, also after this one has gone."""
+    number: int | None = getattr(pool, POOL, None)
+    if number is None:
+        number = next(_numbers)
+        setattr(pool, POOL, number)
+    return number
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -79,7 +92,7 @@ class ThreadGuard:
             if queue is not None and queue.qsize() >= _LONGEST_LINE:
                 guard.wait_for_room(self, queue)
             future = submit(self, fn, *args, **kwargs)
-            setattr(future, POOL, id(self))
+            setattr(future, POOL, number_of(self))
             return future
 
         patches.set(threading.Thread, "start", start_thread)
@@ -98,7 +111,7 @@ class ThreadGuard:
         if self._lines:
             setattr(thread, STARTED_AT, caller())
         if pool is not None:
-            setattr(thread, POOL, id(pool))
+            setattr(thread, POOL, number_of(pool))
         patient = self._act and not (pool is not None and pool._threads)  # noqa: SLF001 - it has workers
         if patient and threading.active_count() >= current_budget().threads:
             self.held_back += 1
