@@ -185,8 +185,8 @@ def test_where_descriptors_are_held_the_error_is_the_systems_and_the_line_is_nam
         """,
     )
     assert done.stdout == "24\n"
-    assert "program.py:7" in told(report)
-    assert "program.py:7" in (tmp_path / "r-alarm.txt").read_text()
+    assert "program.py:7 in" in told(report)
+    assert "program.py:7 in" in (tmp_path / "r-alarm.txt").read_text()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes a user of its own, so that a limit counts for it alone")
@@ -215,6 +215,8 @@ def refused_threads(tmp_path: Path) -> None:
             thread.join()
         print(len(ran))
         """,
+        "--threads",
+        "500",
     )
     assert done.stdout == "60\n", done.stderr
     assert "no-threads" in codes(report)

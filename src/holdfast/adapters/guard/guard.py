@@ -187,6 +187,7 @@ class Guard:
         if self._over or os.getpid() != self._pid:
             return
         self._over = True
+        self.shortage.let_go()
         try:
             report = make_report(self, "exit", at_exit=True)
             told = in_brief(report)
@@ -196,7 +197,6 @@ class Guard:
                     _say(f"holdfast: what {os.getpid()} leaves behind\n{told}\n  the whole report: {path}\n")
         except Exception as error:  # noqa: BLE001 - the exit code must stand
             _say(f"holdfast: no report at the end: {error!r}\n")
-        self.shortage.let_go()
         self._asked.close()
         self.monitor.close(1.0)
 
