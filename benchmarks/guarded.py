@@ -54,7 +54,15 @@ def outcome(program: Path) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)  # one of them gives up its rights
         plain = run([sys.executable, str(program)], folder)
-        guard = [sys.executable, "-m", "holdfast", "run", "--children", "--report", f"{folder}/r-%p"]
+        guard = [
+            sys.executable,
+            "-m",
+            "holdfast",
+            "run",
+            "--children",
+            "--report",
+            f"{folder}/r-%p",
+        ]
         guarded = run([*guard, str(program)], folder)
         found, line = findings(Path(folder), program)
     return Outcome(program.stem, *plain, *guarded, found, line)
@@ -85,7 +93,9 @@ def main() -> None:
     programs = sorted(args.folder.glob("*.py"))
     if args.names:
         programs = [it for it in programs if any(name in it.stem for name in args.names)]
-    print("| program | plain | under guard | findings | line | verdict |\n|---|---|---|---|---|---|")
+    print(
+        "| program | plain | under guard | findings | line | verdict |\n|---|---|---|---|---|---|"
+    )
     outcomes = []
     for program in programs:
         it = outcome(program.resolve())

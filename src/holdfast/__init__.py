@@ -43,14 +43,15 @@ from holdfast.pools import (
 from holdfast.pools.deadline import deadline
 
 if TYPE_CHECKING:
+    from holdfast.adapters.install import install, uninstall
     from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
+    from holdfast.track import ResourcePool, scope, track
     from holdfast.track.process.result import ProcessResult
     from holdfast.watch.monitor import Monitor
     from holdfast.watch.snapshot import snapshot
     from holdfast.watch.trend import Trend
-    from holdfast.track import ResourcePool, scope, track
 
 __version__ = "0.1.0.dev0"
 
@@ -92,6 +93,7 @@ __all__ = (
     "deadline",
     "errors",
     "gather",
+    "install",
     "process_lines",
     "raise_fd_limit",
     "run_process",
@@ -101,10 +103,13 @@ __all__ = (
     "snapshot",
     "stream",
     "track",
+    "uninstall",
 )
 
 
 _LATER = {
+    "install": "holdfast.adapters.install",
+    "uninstall": "holdfast.adapters.install",
     "ProcessResult": "holdfast.track.process.result",
     "process_lines": "holdfast.flow.process",
     "run_process": "holdfast.flow.process",

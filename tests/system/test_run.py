@@ -13,7 +13,9 @@ import pytest
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and sets limits as Linux has them"),
+    pytest.mark.skipif(
+        sys.platform != "linux", reason="reads /proc, and sets limits as Linux has them"
+    ),
 ]
 
 RUN = [sys.executable, "-m", "holdfast", "run"]
@@ -31,7 +33,9 @@ def run(folder: Path, *args: str, **more) -> subprocess.CompletedProcess[str]:
     )
 
 
-def guarded(folder: Path, source: str, *options: str) -> tuple[subprocess.CompletedProcess[str], dict]:
+def guarded(
+    folder: Path, source: str, *options: str
+) -> tuple[subprocess.CompletedProcess[str], dict]:
     """Run a program; what it did, and its report."""
     path = written(folder, source)
     done = run(folder, "--report", "r", *options, str(path))
@@ -40,7 +44,9 @@ def guarded(folder: Path, source: str, *options: str) -> tuple[subprocess.Comple
 
 def codes(report: dict, *, worse_than_a_note: bool = True) -> set[str]:
     return {
-        it["code"] for it in report["findings"] if not (worse_than_a_note and it["severity"] == "note")
+        it["code"]
+        for it in report["findings"]
+        if not (worse_than_a_note and it["severity"] == "note")
     }
 
 
@@ -74,7 +80,12 @@ def test_a_program_sees_what_it_sees_without_us(tmp_path):
     path = written(tmp_path, MAIN)
     args = [str(path), "--observe", "-m", "x"]
     plain = subprocess.run(
-        [sys.executable, *args], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, *args],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
     )
     done = run(tmp_path, *args)
     assert (done.returncode, done.stdout) == (plain.returncode, plain.stdout)
@@ -83,13 +94,23 @@ def test_a_program_sees_what_it_sees_without_us(tmp_path):
 
 @pytest.mark.parametrize(
     "ending",
-    ["raise ValueError(open('/nowhere'))", "raise SystemExit('bye')", "raise KeyboardInterrupt", "1 / 0"],
+    [
+        "raise ValueError(open('/nowhere'))",
+        "raise SystemExit('bye')",
+        "raise KeyboardInterrupt",
+        "1 / 0",
+    ],
 )
 def test_the_end_is_that_of_a_plain_run(tmp_path, ending):
     """Exit code and traceback are the same to the byte."""
     path = written(tmp_path, ending)
     plain = subprocess.run(
-        [sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, str(path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
     )
     done = run(tmp_path, str(path))
     assert (done.returncode, done.stderr) == (plain.returncode, plain.stderr)
@@ -98,7 +119,9 @@ def test_the_end_is_that_of_a_plain_run(tmp_path, ending):
 def test_a_module_and_a_command_are_run_too(tmp_path):
     """``-m`` takes a module and all that follows it; ``--`` takes any command."""
     written(tmp_path, "import sys; print(__name__, __spec__.name, sys.argv[1:])", "tool.py")
-    assert run(tmp_path, "-m", "tool", "--report", "z").stdout == "__main__ tool ['--report', 'z']\n"
+    assert (
+        run(tmp_path, "-m", "tool", "--report", "z").stdout == "__main__ tool ['--report', 'z']\n"
+    )
     assert run(tmp_path, "--", "sh", "-c", "exit 9").returncode == 9
     assert run(tmp_path, "--", "no-such-command").returncode == 127
     assert run(tmp_path).returncode == 2
@@ -189,7 +212,9 @@ def test_where_descriptors_are_held_the_error_is_the_systems_and_the_line_is_nam
     assert "program.py:7 in" in (tmp_path / "r-alarm.txt").read_text()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes a user of its own, so that a limit counts for it alone")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="becomes a user of its own, so that a limit counts for it alone"
+)
 def test_a_refused_thread_waits_and_is_started():
     """Beyond what the system allows, threads start as others end."""
     with tempfile.TemporaryDirectory() as folder:
@@ -401,16 +426,25 @@ def test_children_left_behind_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     "busy",
-    ["threading.Event().wait(30)", "[0 for _ in iter(int, 1)]", "sum(itertools.repeat(1, 3 * 10**8))"],
+    [
+        "threading.Event().wait(30)",
+        "[0 for _ in iter(int, 1)]",
+        "sum(itertools.repeat(1, 3 * 10**8))",
+    ],
     ids=["waiting", "Python", "C code"],
 )
 def test_a_report_when_a_signal_asks_for_it(tmp_path, busy):
     """Whatever the main thread does; in C code that keeps the interpreter's lock, as soon as that is free."""
     path = written(
-        tmp_path, f"import itertools, threading\nprint('ready', flush=True)\n{busy}\nthreading.Event().wait(30)"
+        tmp_path,
+        f"import itertools, threading\nprint('ready', flush=True)\n{busy}\nthreading.Event().wait(30)",
     )
     process = subprocess.Popen(
-        [*RUN, "--report", "r", str(path)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*RUN, "--report", "r", str(path)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     with process:
         assert process.stdout is not None

@@ -7,13 +7,15 @@ themselves. Written for anyio 4: where its insides are not as they were known, n
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextvars import copy_context
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
 from holdfast.adapters._patches import Patches
 from holdfast.adapters._shared_pool import shared_pool
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ("share_anyio_workers",)
 

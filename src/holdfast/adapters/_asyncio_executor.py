@@ -1,15 +1,17 @@
 """Every event loop's default executor becomes a face of the shared pool."""
 
-import asyncio
 import weakref
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from holdfast.adapters._patches import Patches
 from holdfast.adapters._shared_pool import LoopExecutor
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ("bound_default_executors",)
 

@@ -5,11 +5,11 @@ left); a module that is imported later is treated right after its import, before
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 __all__ = ("Patches",)
 
@@ -25,9 +25,9 @@ class Patches:
 
     def set(self, owner: Any, name: str, value: object) -> None:
         """Replace ``owner.name``."""
-        before = vars(owner).get(name, _ABSENT)
+        before: object = cast("Mapping[str, object]", vars(owner)).get(name, _ABSENT)
         setattr(owner, name, value)
-        self._done.append((owner, name, before, vars(owner)[name]))
+        self._done.append((owner, name, before, cast("Mapping[str, object]", vars(owner))[name]))
 
     def after_import(self, name: str, treat: Callable[[ModuleType], None]) -> None:
         """Call ``treat`` with a module: now if it is imported, else as soon as it is."""
@@ -47,7 +47,7 @@ class Patches:
         self._later = None
         while self._done:
             owner, name, before, ours = self._done.pop()
-            if vars(owner).get(name) is not ours:
+            if cast("Mapping[str, object]", vars(owner)).get(name) is not ours:
                 continue
             if before is _ABSENT:
                 delattr(owner, name)
@@ -79,5 +79,5 @@ class _AfterImport:
             for treat in treatments:
                 treat(module)
 
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign] # of this spec alone
+        vars(spec.loader)["exec_module"] = exec_module  # of this spec alone
         return spec

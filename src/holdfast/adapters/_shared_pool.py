@@ -12,8 +12,7 @@ Guarantees
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for_all
+from concurrent.futures import Future, ThreadPoolExecutor, wait as wait_for_all
 from typing import Any, Final, ParamSpec, TypeVar
 
 from holdfast.pools import ThreadPool, current_budget

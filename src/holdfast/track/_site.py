@@ -34,7 +34,15 @@ _ENDS: Final = (
     "/threading.py",
 )
 _ENDING: Final = frozenset(
-    {"_run", "_run_once", "run", "run_forever", "run_until_complete", "_bootstrap", "_bootstrap_inner"}
+    {
+        "_run",
+        "_run_once",
+        "run",
+        "run_forever",
+        "run_until_complete",
+        "_bootstrap",
+        "_bootstrap_inner",
+    }
 )
 """Functions in these files at which a task or a thread begins; the others are called by somebody."""
 _APPLICATION, _INSTALLED, _LIBRARY, _OURS, _END = range(5)

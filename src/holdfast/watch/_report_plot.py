@@ -38,12 +38,16 @@ def plot(series: Series) -> str:
         return _TOP + (1 - value / top) * (_HEIGHT - _TOP - _BOTTOM)
 
     def drawn() -> Iterator[str]:
-        label = f"{series.name}: last {amount(series.name, points[-1].mean)}, highest {amount(series.name, highest)}"
+        last = amount(series.name, points[-1].mean)
+        label = f"{series.name}: last {last}, highest {amount(series.name, highest)}"
         yield f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label)}">'
         value = 0.0
         while value <= top * 1.0001:
-            yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            yield f'<text class="tick" text-anchor="end" x="{_LEFT - 6}" y="{y(value) + 3.5:.1f}">{_short(series.name, value)}</text>'
+            yield _across("grid", y(value))
+            yield (
+                f'<text class="tick" text-anchor="end" x="{_LEFT - 6}" y="{y(value) + 3.5:.1f}">'
+                f"{_short(series.name, value)}</text>"
+            )
             value += step
         yield from _times(end - begin)
         band = [f"{x(each.at):.1f},{y(each.high):.1f}" for each in points]
@@ -52,11 +56,18 @@ def plot(series: Series) -> str:
         line = " ".join(f"{x(each.at):.1f},{y(each.mean):.1f}" for each in points)
         yield f'<polyline class="line" points="{line}"/>'
         if limit is not None:
-            yield f'<line class="limit" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(limit):.1f}" y2="{y(limit):.1f}"/>'
-            yield f'<text class="limit" x="{_LEFT + 6}" y="{y(limit) - 4:.1f}">bound {amount(series.name, limit)}</text>'
+            yield _across("limit", y(limit))
+            yield (
+                f'<text class="limit" x="{_LEFT + 6}" y="{y(limit) - 4:.1f}">'
+                f"bound {amount(series.name, limit)}</text>"
+            )
         yield "</svg>"
 
     return "".join(drawn())
+
+
+def _across(kind: str, y: float) -> str:
+    return f'<line class="{kind}" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
 
 
 def _times(length: float) -> Iterator[str]:

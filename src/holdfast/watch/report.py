@@ -1,5 +1,7 @@
-"""What a report holds: findings, series over time, tables, stacks. It is printed by ``report_text`` and
-``report_html``, and holds nothing that these would have to work out."""
+"""What a report holds: findings, series over time, tables, stacks.
+
+It is printed by ``report_text`` and ``report_html``, and holds nothing that these would have to work out.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +91,11 @@ class Report:
                 for series in self.series
             ],
             "tables": [
-                {"title": table.title, "heads": list(table.heads), "rows": [list(r) for r in table.rows]}
+                {
+                    "title": table.title,
+                    "heads": list(table.heads),
+                    "rows": [list(r) for r in table.rows],
+                }
                 for table in self.tables
             ],
             "stacks": self.stacks,

@@ -78,7 +78,7 @@ def _page(report: Report) -> Iterator[str]:
 
 
 def _caption(series: Series) -> str:
-    told = [series.verdict] if series.verdict else []
+    told = [f"{series.verdict}."] if series.verdict else []
     if series.limit is not None and series.source:
         told.append(f"The bound is set by: {series.source}.")
     return f"<figcaption>{escape(' '.join(told))}</figcaption>" if told else ""

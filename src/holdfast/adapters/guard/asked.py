@@ -97,7 +97,7 @@ class Asked:
         while not self._over:
             if poll.poll(self._every_ms):
                 text = _read(ends[0], poll)
-                if not self._over and text.strip():
+                if text.strip():
                     self._answer(text)
             if not self._over:
                 self._tick()

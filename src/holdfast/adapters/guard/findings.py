@@ -116,7 +116,9 @@ def _trends(seen: Seen) -> Iterator[Finding]:
                 f"growing-{verdict.name}",
                 f"{str(verdict)[:1].upper()}{str(verdict)[1:]}.",
                 f"The evidence for a leak is {verdict.evidence}.",
-                "See the lines that open what is not closed." if sure else "See whether it levels off.",
+                "See the lines that open what is not closed."
+                if sure
+                else "See whether it levels off.",
                 tuple(str(growth) for growth in verdict.growth[:5]),
             )
 
@@ -171,7 +173,7 @@ def _threads(seen: Seen) -> Iterator[Finding]:
             yield Finding(
                 "warning",
                 "pool-per-call",
-                f"{counted(it.pools, 'executor')} made for a call each hold {counted(it.count, 'thread')}: {it.line}.",
+                f"{counted(it.pools, 'executor')} made at one line hold {counted(it.count, 'thread')}: {it.line}.",
                 "Each call makes a pool, and a pool's threads outlive it when a call in it is stuck.",
                 "Use one pool for all calls (holdfast.ThreadPool counts the stuck ones and bounds them).",
                 it.stack[1:],
@@ -256,7 +258,8 @@ def _select(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             "critical" if failed else "note",
             "select",
-            f"select.select is called, which fails for descriptors above 1023{f', and did {failed:,} times' if failed else ''}.",
+            "select.select is called, which fails for descriptors above 1023"
+            + (f", and did {failed:,} times." if failed else "."),
             f"The limit on descriptors is {seen.fd_limit:,}.",
             "Use `selectors` or `poll`, or keep the limit (`holdfast run --keep-fd-limit`).",
             seen.select_users,

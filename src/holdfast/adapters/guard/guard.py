@@ -194,7 +194,9 @@ class Guard:
             if told or self.options.report:
                 path = write_report(report, self._base(""), data=bool(self.options.report))
                 if told:
-                    _say(f"holdfast: what {os.getpid()} leaves behind\n{told}\n  the whole report: {path}\n")
+                    _say(
+                        f"holdfast: what {os.getpid()} leaves behind\n{told}\n  the whole report: {path}\n"
+                    )
         except Exception as error:  # noqa: BLE001 - the exit code must stand
             _say(f"holdfast: no report at the end: {error!r}\n")
         self._asked.close()

@@ -142,7 +142,7 @@ class Lines:
                 self._stacks.get(line, (line,)),
                 kinds.get(line, {}),
                 ages.get(line, 0.0),
-                max(self._peaks.get(line, 0), sum(kinds.get(line, {}).values())),
+                max(self._peaks.get(line, 0), sum(kinds.get(line, Counter[str]()).values())),
                 self._collected[line],
             )
             for line in names
@@ -208,7 +208,7 @@ class Lines:
             for site in gone:
                 self._collected[self._line(site)] += 1
             if fewer - len(gone) >= _GC_WORTH_A_LOOK and self._databases:
-                counts: Counter[Frames] = sum(self._databases.values(), Counter())
+                counts: Counter[Frames] = sum(self._databases.values(), Counter[Frames]())
                 self._collected[self._line(Site(counts.most_common(1)[0][0]))] += fewer - len(gone)
 
 

@@ -12,7 +12,7 @@ import selectors
 import socket
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from holdfast.adapters._patches import Patches
 from holdfast.adapters.guard.shortage import Shortage, is_shortage
@@ -144,7 +144,7 @@ def _sqlite(
 
     def note(database: object) -> None:
         if opened is not None and isinstance(database, str | bytes | os.PathLike):
-            path = os.fsdecode(database)
+            path = os.fsdecode(cast("str | bytes | os.PathLike[str]", database))
             if path and ":memory:" not in path:
                 shortage.lines_of_databases(path)
 

@@ -1,6 +1,7 @@
 """Pools that stand still: work waits, and every worker waits for something, too.
 
-Seen twice in a row, with nothing moved between, it is told, with the line at which each worker waits. Two cases are ended:
+Seen twice in a row, with nothing moved between, it is told, with the line at which each worker waits. Two
+cases are ended:
 
 - workers of an executor that all wait for results of calls which are still in the queue of that very
   executor: nobody else will ever run these, so it is given further workers, one at each look;
@@ -73,9 +74,7 @@ class ParkedWorkers:
         act: Whether to grow what nothing else can end.
     """
 
-    def __init__(
-        self, executors: Callable[[], Iterable[ThreadPoolExecutor]], *, act: bool
-    ) -> None:
+    def __init__(self, executors: Callable[[], Iterable[ThreadPoolExecutor]], *, act: bool) -> None:
         self._executors = executors
         self._act = act
         self._seen: dict[int, tuple[tuple[int, int], ...]] = {}

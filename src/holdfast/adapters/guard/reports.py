@@ -53,9 +53,9 @@ def write_report(report: Report, base: str, *, data: bool = False) -> str:
 
     Where the folder can't be written to, they go to the folder for temporary files.
     """
-    for find in (lambda: Path(base).parent, lambda: Path(tempfile.gettempdir())):
+    for folder in (str(Path(base).parent), ""):
         try:
-            path = find() / Path(base).name
+            path = Path(folder or tempfile.gettempdir()) / Path(base).name
             Path(f"{path}.txt").write_text(report_text(report), "utf-8")
             Path(f"{path}.html").write_text(report_html(report), "utf-8")
             if data:
@@ -85,7 +85,7 @@ def _seen(guard: "Guard", now: Snapshot, *, at_exit: bool) -> Seen:
         refused=guard.threads.refused,
         waited=guard.threads.waited,
         held_back=guard.threads.held_back,
-        handlers=tuple(str(each) for each in _safely(duplicate_log_handlers, ())),
+        handlers=_safely(lambda: tuple(map(str, duplicate_log_handlers())), ()),
     )
 
 
@@ -104,13 +104,18 @@ def _facts(guard: "Guard", now: Snapshot) -> list[tuple[str, str]]:
         ("Python", f"{now.python}, {sys.executable}"),
         ("CPU", f"{now.cpu_s:,.1f} s"),
         ("descriptors limit", guard.fd_limit.reason),
-        ("budget", f"{counted(now.budget.threads, 'thread')}, {now.worker_threads} in use by pools"),
+        (
+            "budget",
+            f"{counted(now.budget.threads, 'thread')}, {now.worker_threads} in use by pools",
+        ),
     ]
     facts += [
         (
             f"pool {each.stats.name}",
-            f"{each.stats.in_flight} of {each.stats.limit} in flight, {each.stats.queued} queued, "
-            f"{each.stats.abandoned} abandoned",
+            (
+                f"{each.stats.in_flight} of {each.stats.limit} in flight, {each.stats.queued} queued, "
+                f"{each.stats.abandoned} abandoned"
+            ),
         )
         for each in now.pools
     ]
@@ -134,7 +139,7 @@ def _series(guard: "Guard", now: Snapshot) -> tuple[Series, ...]:
                     points,
                     None if bound is None else bound.bound,
                     "" if bound is None else bound.source or "",
-                    str(verdicts[name]) if name in verdicts else "",
+                    str(verdicts[name]) if name in verdicts and verdicts[name].growing else "",
                 )
             )
     return tuple(found)

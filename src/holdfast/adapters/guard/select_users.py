@@ -1,13 +1,15 @@
 """Who calls ``select.select``, which fails for descriptors above 1023 however high the limit is."""
 
 import select
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from holdfast.adapters._patches import Patches
 from holdfast.adapters.guard.openers import Opener
 from holdfast.adapters.guard.shortage import Shortage
 from holdfast.track._site import Frames, Site, caller
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("SelectUsers",)
 

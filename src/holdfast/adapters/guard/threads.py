@@ -77,7 +77,7 @@ class ThreadGuard:
     def install(self, patches: Patches) -> None:
         """Replace what starts threads."""
         start = threading.Thread.start
-        adjust = ThreadPoolExecutor._adjust_thread_count  # type: ignore[attr-defined] # noqa: SLF001
+        adjust = ThreadPoolExecutor._adjust_thread_count  # noqa: SLF001 - replaced as a whole
         submit = ThreadPoolExecutor.submit
         guard = self
 

@@ -53,7 +53,10 @@ class _Command(click.Command):
 @click.option("--no-lines", is_flag=True, help="Do not note which line opened what.")
 @click.option("--keep-fd-limit", is_flag=True, help="Do not raise the limit on descriptors.")
 @click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="The budget of threads; else detected."
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The budget of threads; else detected.",
 )
 @click.option(
     "--report",
@@ -70,7 +73,7 @@ class _Command(click.Command):
     help="Time between two samples.",
 )
 @click.pass_context
-def run_command(ctx: click.Context, **given: Any) -> int:
+def run_command(ctx: click.Context, /, **given: Any) -> int:
     """Check that there is a program, and become it."""
     program: list[str] = ctx.meta["program"]
     if not program or program in (["-m"], ["--"]):

@@ -9,7 +9,7 @@ def _start() -> None:
     sys.path[:] = [each for each in sys.path if os.path.abspath(each) != here]  # noqa: PTH100 - likewise
     ours = sys.modules.pop(__name__, None)
     try:
-        import sitecustomize  # noqa: F401, PLC0415 # the one that was hidden
+        import sitecustomize  # type: ignore[import-not-found] # noqa: F401, PLC0415
     except ImportError:
         if ours is not None:
             sys.modules[__name__] = ours
