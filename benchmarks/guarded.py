@@ -3,7 +3,7 @@
     python -m benchmarks.guarded FOLDER [NAME ...] [--json FILE]
 
 Each program in FOLDER exits with 0 if its failure was seen. *Prevented*: under guard it was not. *Named*: it
-was, and a finding names a line of the program.
+was, and a finding names a line of the program (or the program's own watchdog ended it first: exit 3).
 """
 
 import argparse
@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 TIMEOUT = 60
+FAILURE_NOT_SEEN = 1
+"""The exit code of a program that ran to its end; others are those of its watchdog."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Outcome:
     @property
     def verdict(self) -> str:
         """Prevented, named, both, or neither."""
-        told = ["prevented"] if self.plain == 0 and self.guarded != 0 else []
+        told = ["prevented"] if self.plain == 0 and self.guarded == FAILURE_NOT_SEEN else []
         told += ["line named"] if self.line else []
         return ", ".join(told) or "MISSED"
 
