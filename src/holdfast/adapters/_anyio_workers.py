@@ -1,4 +1,4 @@
-"""anyio's worker threads come from the shared pool.
+"""Worker threads of anyio come from the shared pool.
 
 As in anyio a call holds a token of its limiter; unlike there the token is held until the *thread* has
 ended the call, so that callers who give up can't start threads without end, and idle threads end by
@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
 from types import ModuleType
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.adapters._patches import Patches
 from holdfast.adapters._shared_pool import shared_pool

@@ -5,7 +5,7 @@ from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.adapters._patches import Patches
 from holdfast.adapters._shared_pool import LoopExecutor

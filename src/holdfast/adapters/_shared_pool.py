@@ -17,7 +17,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from holdfast.pools import ThreadPool, current_budget
 
-__all__ = ("LoopExecutor", "shared_pool", "usual_limit")
+__all__ = ("LoopExecutor", "let_go", "shared_pool", "usual_limit")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +43,21 @@ def shared_pool() -> ThreadPool:
                 usual_limit(), name="default", max_queue=_LONGEST_LINE, overflow="reject"
             )
         return _pool
+
+
+def let_go(timeout: float | None) -> bool:
+    """Finish what the pool has accepted and end its threads; the next call makes a new one.
+
+    Args:
+        timeout: Longest wait in seconds; None is no bound.
+
+    Returns:
+        Whether all of it has ended.
+    """
+    global _pool
+    with _lock:
+        pool, _pool = _pool, None
+    return pool is None or pool.drain(timeout)
 
 
 class LoopExecutor(ThreadPoolExecutor):

@@ -5,6 +5,7 @@ import threading
 from holdfast.adapters._anyio_workers import share_anyio_workers
 from holdfast.adapters._asyncio_executor import bound_default_executors
 from holdfast.adapters._patches import Patches
+from holdfast.adapters._shared_pool import let_go
 
 __all__ = ("install", "uninstall")
 
@@ -40,9 +41,14 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Undo :func:`install` for loops that are made from now on; of no effect without it."""
+    """Undo :func:`install`, and end the pool's threads after their calls; of no effect without it.
+
+    It waits up to ten seconds for calls that run. A loop that has used the pool already goes on with a new
+    one. May be called from any thread but a loop's.
+    """
     global _installed  # noqa: PLW0603 - see above
     with _lock:
         if _installed is not None:
             _installed.undo()
             _installed = None
+            let_go(10.0)

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ("BEYOND", "NOWHERE", "Frames", "Site", "caller", "is_application")
+__all__ = ("BEYOND", "NOWHERE", "Frames", "Site", "caller", "caller_frames", "is_application")
 
 Frames = tuple[tuple[CodeType, int], ...]
 """Code and position of each frame, the innermost first."""
@@ -46,9 +46,7 @@ _ENDING: Final = frozenset(
 )
 """Functions in these files at which a task or a thread begins; the others are called by somebody."""
 _APPLICATION, _INSTALLED, _LIBRARY, _OURS, _END = range(5)
-_LIBRARIES: Final = (_LIBRARY, _END)
 _FRAMES: Final = 3
-_ENOUGH: Final = 200
 _FURTHER: Final = 4
 """Frames that are looked at for a further one of the application, after one was met."""
 _MOST_FILES: Final = 4096
@@ -86,39 +84,54 @@ NOWHERE: Final = Site(())
 
 def caller() -> Site:
     """Return the line of the user's code that has led here."""
-    frames: list[tuple[CodeType, int]] = []
+    return Site(caller_frames(2))
+
+
+def caller_frames(depth: int = 1) -> Frames:
+    """Return the frames of :func:`caller` as they are; the walk begins ``depth`` frames above this one."""
     second: tuple[CodeType, int] | None = None
     third: tuple[CodeType, int] | None = None
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the stack of whoever asks
-    left = _ENOUGH
+    frame: FrameType | None = sys._getframe(depth)  # noqa: SLF001 - the stack of whoever asks
     while frame is not None:
         code = frame.f_code
         kind = _kinds.get(code.co_filename)
         if kind is None:
             kind = _kind(code.co_filename)
         if kind == _APPLICATION:
-            frames.append((code, frame.f_lasti))
-            if len(frames) == _FRAMES:
-                break
-            left = _FURTHER
-        elif kind == _END and code.co_name in _ENDING:
+            return _with_callers(frame)
+        if kind == _END and code.co_name in _ENDING:
             break
-        elif kind == _INSTALLED:
+        if kind == _INSTALLED:
             second = second or (code, frame.f_lasti)
-        elif kind in _LIBRARIES:
+        elif kind != _OURS:
             third = third or (code, frame.f_lasti)
-        left -= 1
-        if not left:
-            break
         frame = frame.f_back
-    if frames:
-        return Site(tuple(frames))
     for beyond in BEYOND:
         known = beyond()
         if known:
-            return Site(known)
+            return known
     fallback = second or third
-    return Site((fallback,)) if fallback is not None else NOWHERE
+    return () if fallback is None else (fallback,)
+
+
+def _with_callers(frame: FrameType) -> Frames:
+    """The first frame of the application, and others of it not far above."""
+    found = [(frame.f_code, frame.f_lasti)]
+    for _ in range(_FURTHER):
+        above = frame.f_back
+        if above is None:
+            break
+        frame, code = above, above.f_code
+        kind = _kinds.get(code.co_filename)
+        if kind is None:
+            kind = _kind(code.co_filename)
+        if kind == _APPLICATION:
+            found.append((code, frame.f_lasti))
+            if len(found) == _FRAMES:
+                break
+        elif kind == _END and code.co_name in _ENDING:
+            break
+    return tuple(found)
 
 
 def is_application(code: CodeType) -> bool:

@@ -112,12 +112,11 @@ class Guard:
             share_anyio_workers(self.patches)
 
     def _note(self) -> None:
-        opened = self.lines.opened if self.lines is not None else None
-        if opened is not None:
+        if self.lines is not None:
             follow_callers(self.patches, self.tasks.created)
             self.children.install(self.patches)
-        if opened is not None or not self.options.observe:
-            note_openers(self.patches, opened, self.shortage)
+        if self.lines is not None or not self.options.observe:
+            note_openers(self.patches, self.lines, self.shortage)
         self.threads.install(self.patches)
         self.select_users.install(self.patches, self.shortage)
 

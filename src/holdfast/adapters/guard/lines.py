@@ -22,7 +22,7 @@ from weakref import ref
 from holdfast._core import clock
 from holdfast.sense._counts import FD, fds_by_size, size_is_fds
 from holdfast.sense.descriptor_kinds import Descriptor, open_descriptors
-from holdfast.track._site import NOWHERE, Frames, Site, caller
+from holdfast.track._site import Frames, Site, caller_frames
 
 __all__ = ("Held", "Lines")
 
@@ -65,13 +65,13 @@ class Lines:
     """Who opened what. Any thread may call any method."""
 
     def __init__(self) -> None:
-        self._by_fd: dict[int, tuple[Site, Any, str, float]] = {}
+        self._by_fd: dict[int, tuple[Frames, Any, str, float]] = {}
         self._databases: dict[str, Counter[Frames]] = {}
         self._mark = _FIRST_LOOK
         self._peaks: dict[str, int] = {}
         self._stacks: dict[str, tuple[str, ...]] = {}
         self._collected: Counter[str] = Counter()
-        self._before: tuple[list[tuple[Site, Any]], int] | None = None
+        self._before: tuple[list[tuple[Frames, Any]], int] | None = None
         self._looking = threading.Lock()
         self._now = clock.current().now
         gc.callbacks.append(self._on_gc)
@@ -85,11 +85,21 @@ class Lines:
 
     def opened(self, fd: int, thing: object | None, kind: str) -> None:
         """Take note of a new descriptor, and of the object that has it, if one does."""
-        site = caller()
-        if site is NOWHERE:  # one of our own
+        frames = caller_frames(2)
+        if not frames:  # one of our own
             self._by_fd.pop(fd, None)
             return
-        self._by_fd[fd] = (site, None if thing is None else ref(thing), kind, self._now())
+        self._by_fd[fd] = (frames, None if thing is None else ref(thing), kind, self._now())
+        if fd >= self._mark:
+            self.look()
+
+    def opened_file(self, made: Any) -> None:
+        """Take note of a file that ``open`` has made; the same as ``opened`` with a call less."""
+        fd, frames = made.fileno(), caller_frames(2)
+        if not frames:
+            self._by_fd.pop(fd, None)
+            return
+        self._by_fd[fd] = (frames, ref(made), "file", self._now())
         if fd >= self._mark:
             self.look()
 
@@ -100,7 +110,7 @@ class Lines:
             if len(self._databases) >= _PATHS:
                 return
             counts = self._databases[path] = Counter()
-        counts[caller().frames[:1]] += 1
+        counts[caller_frames(2)[:1]] += 1
         count = _count()
         if count is not None and count >= self._mark:
             self.look()
@@ -156,7 +166,7 @@ class Lines:
         for each in descriptors:
             entry = self._by_fd.get(each.fd)
             if entry is not None and _is_valid(each, entry):
-                found[each.fd] = (self._line(entry[0]), each.kind, now - entry[3])
+                found[each.fd] = (self._line(Site(entry[0])), each.kind, now - entry[3])
         self._add_databases(descriptors, found)
         return found
 
@@ -201,7 +211,7 @@ class Lines:
         elif self._before is not None:
             living, count = self._before
             self._before = None
-            gone = [site for site, thing in living if thing() is None]
+            gone = [Site(frames) for frames, thing in living if thing() is None]
             fewer = count - (_count() or 0)
             if fewer < _GC_WORTH_A_LOOK:
                 return
@@ -212,7 +222,7 @@ class Lines:
                 self._collected[self._line(Site(counts.most_common(1)[0][0]))] += fewer - len(gone)
 
 
-def _is_valid(each: Descriptor, entry: tuple[Site, Any, str, float]) -> bool:
+def _is_valid(each: Descriptor, entry: tuple[Frames, Any, str, float]) -> bool:
     _, refer, kind, _ = entry
     if refer is not None:
         thing = refer()

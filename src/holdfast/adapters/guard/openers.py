@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from holdfast.adapters._patches import Patches
+from holdfast.adapters.guard.lines import Lines
 from holdfast.adapters.guard.shortage import Shortage, is_shortage
 
 __all__ = ("Opened", "note_openers")
@@ -60,17 +61,15 @@ class Opener:
         return repr(self._original)
 
 
-def note_openers(patches: Patches, opened: Opened | None, shortage: Shortage) -> None:
+def note_openers(patches: Patches, lines: Lines | None, shortage: Shortage) -> None:
     """Replace them.
 
     Args:
         patches: Where to note what is replaced.
-        opened: Called with each descriptor; None if lines are not wanted.
+        lines: Are told of each descriptor; None if they are not wanted.
         shortage: Called where none is left.
     """
-
-    def of_file(made: Any) -> None:
-        opened(made.fileno(), made, "file")  # type: ignore[misc] # not called where it is None
+    opened = lines.opened if lines is not None else None
 
     def of_kind(kind: str) -> Callable[[Any], None]:
         def note(made: Any) -> None:
@@ -86,7 +85,7 @@ def note_openers(patches: Patches, opened: Opened | None, shortage: Shortage) ->
             for owner in owners:
                 patches.set(owner, name, opener)
 
-    put((io, builtins), "open", of_file)
+    put((io, builtins), "open", lines.opened_file if lines is not None else of_kind("any"))
     for name, kind in {
         "open": "any",
         "pipe": "pipe",

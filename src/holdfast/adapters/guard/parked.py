@@ -82,7 +82,7 @@ class ParkedWorkers:
 
     def look(self) -> list[Parked]:
         """Return the pools that stand still now and were not told before."""
-        frames = sys._current_frames()  # noqa: SLF001 - the stacks of all threads
+        frames = sys._current_frames()
         news: list[Parked] = []
         still: dict[int, tuple[tuple[int, int], ...]] = {}
         for pool in self._pools():
@@ -102,7 +102,7 @@ class ParkedWorkers:
         return news
 
     def _pools(self) -> list[Any]:
-        shared = _shared_pool._pool  # noqa: SLF001 - without making it
+        shared = _shared_pool._pool
         return [*self._executors(), *((shared,) if shared is not None else ())]
 
     def _grow(self, pool: Any, frames: dict[int, FrameType]) -> int:

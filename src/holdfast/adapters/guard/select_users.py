@@ -1,7 +1,7 @@
 """Who calls ``select.select``, which fails for descriptors above 1023 however high the limit is."""
 
 import select
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.adapters._patches import Patches
 from holdfast.adapters.guard.openers import Opener
