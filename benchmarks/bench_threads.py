@@ -1,12 +1,14 @@
 """Blocking calls from a coroutine: ``await ThreadPool.run``."""
 
 import asyncio
+import contextlib
 import functools
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from benchmarks.bare import BareLoopThreads
 from benchmarks.claim import Claim
 from benchmarks.command import main
 from benchmarks.meter import Meter
@@ -70,6 +72,11 @@ async def anyio_to_thread(meter: Meter, n: int, *, call: Blocking, callers: int)
     await _measure(meter, n, dispatch, call=call, callers=callers)
 
 
+async def bare_threads(meter: Meter, n: int, *, call: Blocking, callers: int) -> None:
+    with contextlib.closing(BareLoopThreads(callers)) as threads:
+        await _measure(meter, n, threads.run_call, call=call, callers=callers)
+
+
 # With one call at a time the kernel decides more than any library: to wake a thread on an idle core
 # can cost it more than all the rest. It stays with its choice, so there are many short runs, each
 # with threads of its own; and on one core there is no choice, so that the library's part is seen.
@@ -113,6 +120,7 @@ for _case, _call, _callers in (
     _case.add("asyncio.to_thread", to_thread, call=_call, callers=_callers)
     _case.add("loop.run_in_executor", run_in_executor, call=_call, callers=_callers)
     _case.add("anyio.to_thread", anyio_to_thread, call=_call, callers=_callers)
+    _case.add("bare threads, no promises", bare_threads, call=_call, callers=_callers)
 
 if __name__ == "__main__":
     raise SystemExit(main(["threads", *sys.argv[1:]]))

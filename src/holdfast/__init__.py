@@ -46,10 +46,16 @@ if TYPE_CHECKING:
     from holdfast.adapters.install import install, uninstall
     from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
+    from holdfast.limits.adaptive import Adaptive
+    from holdfast.limits.fallback import Fallback
+    from holdfast.limits.retry_budget import RetryBudget
+    from holdfast.pools._retries import set_retry_budget
     from holdfast.sense import raise_fd_limit
     from holdfast.track import ResourcePool, scope, track
     from holdfast.track.process.result import ProcessResult
+    from holdfast.watch.governor import Governor, Weight
     from holdfast.watch.monitor import Monitor
+    from holdfast.watch.recommend import recommend
     from holdfast.watch.snapshot import snapshot
     from holdfast.watch.trend import Trend
 
@@ -57,12 +63,15 @@ __version__ = "0.1.0.dev0"
 
 __all__ = (
     "Aborted",
+    "Adaptive",
     "AsyncPool",
     "Budget",
     "CallFuture",
     "CallTimeout",
     "Failed",
     "Fair",
+    "Fallback",
+    "Governor",
     "Histogram",
     "HoldfastError",
     "Leaked",
@@ -81,12 +90,14 @@ __all__ = (
     "ResourcePool",
     "ResultLost",
     "Retry",
+    "RetryBudget",
     "SingleFlight",
     "Stream",
     "StreamStats",
     "ThreadPool",
     "Trend",
     "UnderPressure",
+    "Weight",
     "WorkerLost",
     "WouldDeadlock",
     "current_budget",
@@ -96,10 +107,12 @@ __all__ = (
     "install",
     "process_lines",
     "raise_fd_limit",
+    "recommend",
     "run_process",
     "run_process_sync",
     "scope",
     "set_budget",
+    "set_retry_budget",
     "snapshot",
     "stream",
     "track",
@@ -108,20 +121,27 @@ __all__ = (
 
 
 _LATER = {
-    "install": "holdfast.adapters.install",
-    "uninstall": "holdfast.adapters.install",
-    "ProcessResult": "holdfast.track.process.result",
-    "process_lines": "holdfast.flow.process",
-    "run_process": "holdfast.flow.process",
-    "run_process_sync": "holdfast.flow.process",
+    "Adaptive": "holdfast.limits.adaptive",
+    "Fallback": "holdfast.limits.fallback",
+    "Governor": "holdfast.watch.governor",
     "Monitor": "holdfast.watch.monitor",
+    "ProcessResult": "holdfast.track.process.result",
     "ResourcePool": "holdfast.track.resource_pool",
+    "RetryBudget": "holdfast.limits.retry_budget",
     "SingleFlight": "holdfast.flow.single_flight",
     "Trend": "holdfast.watch.trend",
+    "Weight": "holdfast.watch.governor",
+    "install": "holdfast.adapters.install",
+    "process_lines": "holdfast.flow.process",
     "raise_fd_limit": "holdfast.sense.fd_limit",
-    "snapshot": "holdfast.watch.snapshot",
+    "recommend": "holdfast.watch.recommend",
+    "run_process": "holdfast.flow.process",
+    "run_process_sync": "holdfast.flow.process",
     "scope": "holdfast.track.scopes",
+    "set_retry_budget": "holdfast.pools._retries",
+    "snapshot": "holdfast.watch.snapshot",
     "track": "holdfast.track.tracked",
+    "uninstall": "holdfast.adapters.install",
 }
 """What not every program needs is imported when it is asked for."""
 

@@ -30,6 +30,7 @@ STATS = PoolStats(
     rejected={"full": 15},
     peak_in_flight=16,
     peak_queued=17,
+    starting=2,
     wait=Histogram.of([0.1]),
     run=Histogram.of([0.2, 0.3]),
     seconds=18.0,

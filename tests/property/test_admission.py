@@ -105,6 +105,15 @@ class AdmissionMachine(RuleBasedStateMachine):
         )
         self.rejected = {}
         self.peak_in_flight = 0
+        self.longest = (
+            max_queue  # so long may the queue be: a pool that was made smaller keeps its calls
+        )
+        self.last_ceiling, self.last_turns, self.most_in_flight, self.peak_queued = (
+            limit,
+            set(),
+            0,
+            0,
+        )
         self.idle_calls, self.idle_expected, self.idle_pending = [], [], []
 
     # ------------------------------------------------------------ the model
@@ -126,6 +135,9 @@ class AdmissionMachine(RuleBasedStateMachine):
 
     def _calls_in_line(self):
         return sum(entry.counted for entry in self.line)
+
+    def _queued(self):
+        return max(0, self._calls_in_line() - max(0, self.ceiling - self.in_flight))
 
     def settle(self):
         """Let in whoever is blocked and has a place now, in order; tell who waits for idleness."""
@@ -361,12 +373,28 @@ class AdmissionMachine(RuleBasedStateMachine):
 
         assert {name: getattr(stats, name) for name in self.counts} == self.counts
         assert (stats.limit, stats.in_flight) == (self.limit, self.in_flight)
-        assert (stats.queued, stats.blocked) == (self._calls_in_line(), len(self.blocked))
+        assert (stats.queued, stats.blocked) == (self._queued(), len(self.blocked))
+        assert stats.queued + stats.starting == self._calls_in_line()
         assert stats.abandoned == len(self.abandoned)
         assert stats.rejected == self.rejected
         assert stats.peak_in_flight == self.peak_in_flight
-        assert stats.peak_queued >= self._calls_in_line()
+        assert stats.peak_queued >= self._queued()
         assert self.pool.ceiling == self.ceiling
+
+    @invariant()
+    def the_queue_is_never_longer_than_it_may_be(self):
+        stats = self.pool.stats()
+        turns = {entry for entry in self.running if not entry.counted}
+        if self.last_ceiling > self.ceiling or turns - self.last_turns:
+            self.longest = max(self.max_queue, stats.queued)
+        self.last_ceiling, self.last_turns = self.ceiling, turns
+
+        assert stats.queued <= self.longest
+        assert stats.in_flight <= max(self.ceiling, self.most_in_flight)
+        assert stats.peak_queued <= max(self.longest, self.peak_queued)
+        self.longest = max(self.max_queue, min(self.longest, stats.queued))
+        self.most_in_flight = stats.in_flight
+        self.peak_queued = stats.peak_queued
 
     @invariant()
     def every_call_is_counted_in_one_place(self):
@@ -378,6 +406,7 @@ class AdmissionMachine(RuleBasedStateMachine):
             + stats.failed
             + stats.withdrawn
             + stats.in_flight
+            + stats.starting
             + stats.queued
             + stats.blocked
             - turns
@@ -552,10 +581,24 @@ def test_the_most_that_was_queued_counts_who_was_blocked_before():
     _fill(pool, 1)
     _line_up(pool, 4)
 
-    pool.resize(4)
+    pool.resize(2)
 
-    assert pool.stats().queued == 4
-    assert pool.stats().peak_queued == 4
+    stats = pool.stats()
+    assert (stats.starting, stats.queued, stats.blocked, stats.peak_queued) == (1, 1, 2, 1)
+
+
+def test_who_has_a_permit_coming_is_not_queued():
+    """A pool of three with a queue of one and four calls in line: three start, one is queued."""
+    pool = _make(3, 1)
+    entries = _line_up(pool, 4)
+
+    before = pool.stats()
+    claimed = [pool.claim() for _ in range(3)]
+    after = pool.stats()
+
+    assert claimed == entries[:3]
+    assert (before.in_flight, before.starting, before.queued, before.peak_queued) == (0, 3, 1, 1)
+    assert (after.in_flight, after.starting, after.queued, after.peak_queued) == (3, 0, 1, 1)
 
 
 def test_refusals_at_the_end_are_counted_under_the_lock():

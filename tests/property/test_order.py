@@ -420,7 +420,7 @@ class PoolMachine(RuleBasedStateMachine):
     def line_up(self, data, may_block):
         entry = self.new_entry(data)
         stats = self.pool.stats()
-        free = stats.in_flight + stats.queued < stats.limit
+        free = stats.in_flight + stats.starting < stats.limit
         try:
             queued = self.pool.line_up(entry, may_block=may_block)
         except QueueFull:
@@ -431,10 +431,8 @@ class PoolMachine(RuleBasedStateMachine):
         assert (entry in self.pool._line) is queued
         assert (entry in self.pool._blocked) is not queued
         if queued:
-            room = self.max_queue + max(0, stats.limit - stats.in_flight)
-            assert self.pool.stats().queued <= max(
-                room, stats.queued
-            )  # a resize may leave it above
+            # A resize may leave it above.
+            assert self.pool.stats().queued <= max(self.max_queue, stats.queued)
         else:
             assert self.overflow == "wait"
             assert may_block
@@ -507,7 +505,7 @@ class PoolMachine(RuleBasedStateMachine):
         if self.blocked():
             stats = self.pool.stats()
             first = self.pool._first_blocked()
-            full = stats.queued + stats.in_flight >= stats.limit + self.max_queue
+            full = stats.starting + stats.queued + stats.in_flight >= stats.limit + self.max_queue
             assert full or stats.queued_bytes + first.size > self.max_bytes
 
     @invariant()

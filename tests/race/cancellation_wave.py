@@ -229,11 +229,22 @@ class Wave:
             if earlier.moment == "queued":
                 earlier.strike()
         for future in futures:
+            self._wait_for(future)
+
+    def _wait_for(self, future: "Future[int]") -> None:
+        """Wait while there is progress anywhere: on a slow machine the calls before it take their time."""
+        seen = -1
+        while not future.done():
+            error: BaseException | None = None
             try:
                 future.exception(STALL)
-            except BaseException as error:  # noqa: BLE001 - cancelled, as its callback was told; or late
-                if not future.done():
-                    self.faults.append(f"a future is not settled: {error!r}")
+            except BaseException as one:  # noqa: BLE001 - cancelled, as its callback was told; or late
+                error = one
+            progress = len(self.told) + sum(stats.submitted for stats in self.stats())
+            if not future.done() and progress == seen:
+                self.faults.append(f"a future is not settled: {error!r}")
+                return
+            seen = progress
 
     def _settled(self, call: Call, future: "asyncio.Future[int] | Future[int]") -> None:
         if future.cancelled():
@@ -248,7 +259,7 @@ class Wave:
         """Open the hatch; then resize, look, and perhaps close, until all callers have gone."""
         for _ in range(self._loops):
             self._lined_up.acquire(timeout=STALL)
-        self.standing = sum(stats.queued + stats.blocked for stats in self.stats())
+        self.standing = sum(stats.starting + stats.queued + stats.blocked for stats in self.stats())
         self._hatch.set()
         while not self._over.wait(rng.uniform(0.0, 0.002)):
             for pool in (self.threads, self.coroutines):
@@ -352,7 +363,7 @@ class Wave:
             self.faults.append(f"call {call.index} is cancelled, but nobody cancelled it")
 
     def _look_at(self, stats: PoolStats) -> None:
-        here = stats.in_flight + stats.queued + stats.blocked
+        here = stats.in_flight + stats.starting + stats.queued + stats.blocked
         if stats.submitted != stats.completed + stats.failed + stats.withdrawn + here:
             self.faults.append(f"this does not add up: {stats}")
         if stats.peak_in_flight > self._most[stats.name]:

@@ -7,6 +7,7 @@ import logging
 import random
 import sys
 import threading
+from functools import partial
 
 import pytest
 
@@ -22,7 +23,6 @@ class Thing:
     """Knows whether it is used by one at a time, and closed once."""
 
     made = 0
-    faults: list[str] = []
     lock = threading.Lock()
 
     def __init__(self):
@@ -154,13 +154,11 @@ def test_a_storm_of_cancellations_leaves_nothing_lent_or_open(seed, blocking, mo
     Thing.made, Thing.faults = 0, []
     pool = _pool(random.Random(seed), blocking=blocking)
     works = [
-        lambda rng=random.Random(seed * 100 + n): asyncio.run(_loop(pool, rng))
+        partial(lambda rng: asyncio.run(_loop(pool, rng)), random.Random(seed * 100 + n))
         for n in range(LOOPS)
     ]
     if blocking:
-        works += [
-            lambda rng=random.Random(seed * 200 + n): _thread(pool, rng) for n in range(THREADS)
-        ]
+        works += [partial(_thread, pool, random.Random(seed * 200 + n)) for n in range(THREADS)]
     threads = [threading.Thread(target=work) for work in works]
     for thread in threads:
         thread.start()

@@ -158,3 +158,42 @@ def test_a_call_that_comes_after_the_end_is_refused_and_one_before_it_runs():
 def test_an_abandoned_call_that_never_ends_does_not_hold_the_interpreter():
     """The others are finished all the same."""
     assert "ran" in run_program(ABANDONED).said.splitlines()
+
+
+STUCK_THREAD = """
+import threading
+from holdfast import ThreadPool
+from tests.system.failure_programs import say
+
+for_ever = threading.Event()
+
+def never_ends():
+    for_ever.wait()
+
+pool = ThreadPool(1, name="stuck")
+pool.submit(never_ends)
+pool.submit(say, "ran")
+"""
+
+STUCK_COROUTINE = """
+import asyncio
+from holdfast import AsyncPool
+
+async def never_ends():
+    await asyncio.Event().wait()
+
+pool = AsyncPool(1, name="stuck")
+pool.submit(never_ends)
+"""
+
+
+@pytest.mark.parametrize("source", [STUCK_THREAD, STUCK_COROUTINE])
+def test_a_call_that_never_ends_holds_the_interpreter_and_it_says_what_it_waits_for(source):
+    """After some seconds, once, on standard error: the pool, the numbers, the function and its line."""
+    with start_program(source) as program:
+        program.wait_for("about to exit")
+        said = program._said[-1]
+
+        assert "pool 'stuck': 1 of its calls run" in said
+        assert "in never_ends" in said
+        program.process.kill()

@@ -12,7 +12,8 @@ from holdfast.track import DESCRIPTORS, aopen_bounded, open_bounded, report as o
 from tests.system.failure_programs import report
 
 def limit():
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
 
 def fds():
     return len(os.listdir("/proc/self/fd")) - 1
@@ -26,7 +27,10 @@ errors, peak = [], 0
 async def main():
     global peak
     limit()
-    pools = [holdfast.ResourcePool(lambda: open(os.devnull), max_size=30, name=f"p{n}", timeout=20) for n in range(4)]
+    pools = [
+        holdfast.ResourcePool(lambda: open(os.devnull), max_size=30, name=f"p{n}", timeout=20)
+        for n in range(4)
+    ]
 
     async def use(n):
         global peak
@@ -57,7 +61,8 @@ with contextlib.ExitStack() as stack:
     refusal = None
     for n in range(100):
         try:
-            stack.enter_context(open_bounded(lambda: open(os.devnull), timeout=0.01, owner=f"tool {n % 3}"))
+            owner = f"tool {n % 3}"
+            stack.enter_context(open_bounded(lambda: open(os.devnull), timeout=0.01, owner=owner))
         except holdfast.UnderPressure as error:
             refusal = str(error)
             break
@@ -70,7 +75,8 @@ with contextlib.ExitStack() as stack:
     asyncio.new_event_loop().close()
     text = opened()
     handler.close()
-report(opened=n, held=held, refusal=refusal, found=len(found), lines=len(text.splitlines()), drawn=DESCRIPTORS.drawn)
+report(opened=n, held=held, refusal=refusal, found=len(found), lines=len(text.splitlines()),
+       drawn=DESCRIPTORS.drawn)
 """
 )
 
@@ -110,8 +116,8 @@ async def main():
     said = await loop.sock_recv(client, 100)
     client.close()
     await server.aclose()
-    report(refusal=refusal, spent=spent, open_then=waiting.open, said=said.decode(), lines=len(text.splitlines()),
-           drawn=DESCRIPTORS.drawn, accepted=server.stats().accepted)
+    report(refusal=refusal, spent=spent, open_then=waiting.open, said=said.decode(),
+           lines=len(text.splitlines()), drawn=DESCRIPTORS.drawn, accepted=server.stats().accepted)
 
 asyncio.run(main())
 """
@@ -151,7 +157,8 @@ async def main():
 
     async with await start_server(answer, name="echo") as server:
         port = server.sockets[0].getsockname()[1]
-        client = await asyncio.create_subprocess_exec(sys.executable, "-c", CLIENT, str(port), stdout=subprocess.PIPE)
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CLIENT, str(port), stdout=subprocess.PIPE)
         out, _ = await client.communicate()
     report(answered=int(out), peak=peak, stats_open=server.stats().open, refused=server.stats().refused,
            most=server.stats().peak_open)

@@ -32,9 +32,7 @@ def connect():
 gc.disable()                                      # = between two full collections
 """
 
-POOL = (
-    START
-    + """
+POOL = """
 class Engine:
     def __init__(self, pool):
         self.me = self                            # what an agent object looks like
@@ -63,13 +61,11 @@ close_stock()                                     # what the process keeps for i
 left = fds() - before
 with sqlite3.connect(path) as connection:
     rows = connection.execute("select count(*) from t").fetchone()[0]
-report(at_most=at_most, drawn=drawn, peak=peak, left=left, rows=rows, recorded=len(holdfast.track.opened()))
+report(at_most=at_most, drawn=drawn, peak=peak, left=left, rows=rows,
+       recorded=len(holdfast.track.opened()))
 """
-)
 
-SCOPE = (
-    START
-    + """
+SCOPE = """
 class Engine:
     def __init__(self):
         self.me = self
@@ -81,14 +77,14 @@ for n in range(100):
     with holdfast.scope(f"session-{n}"):
         Engine()                                  # dropped, in a cycle
         most = max(most, fds() - before)
-report(most=most, left=fds() - before, recorded=len(holdfast.track.opened()), drawn=holdfast.track.DESCRIPTORS.drawn)
+report(most=most, left=fds() - before, recorded=len(holdfast.track.opened()),
+       drawn=holdfast.track.DESCRIPTORS.drawn)
 """
-)
 
 
 def test_a_hundred_dropped_engines_and_forty_threads_share_four_connections():
     """No collection is needed, and every row is there."""
-    figures = run_program(POOL).figures
+    figures = run_program(START + POOL).figures
 
     assert figures["peak"] <= 4
     assert figures["at_most"] <= 4 * 3
@@ -100,7 +96,7 @@ def test_a_hundred_dropped_engines_and_forty_threads_share_four_connections():
 
 def test_connections_of_a_session_are_closed_with_its_scope():
     """Although the object that holds them lies in a cycle, and nothing is collected."""
-    figures = run_program(SCOPE).figures
+    figures = run_program(START + SCOPE).figures
 
     assert figures["most"] <= 3
     assert figures["left"] <= 0

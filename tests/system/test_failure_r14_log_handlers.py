@@ -34,8 +34,9 @@ agents = [Agent() for _ in range(500)]
 del agents[1:]
 agents[0].step()
 grown = fds() - before
+found = [(one.count, one.destination == os.path.realpath(path)) for one in duplicate_log_handlers()]
 with open(path) as lines:
-    report(grown=grown, lines=sum(1 for _ in lines), found=[(one.count, one.destination == os.path.realpath(path)) for one in duplicate_log_handlers()])
+    report(grown=grown, lines=sum(1 for _ in lines), found=found)
 """
 
 UNCHANGED = 'logging.getLogger("agent").addHandler(logging.FileHandler(path))'

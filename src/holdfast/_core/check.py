@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ("callable_", "choice", "count", "seconds")
+__all__ = ("callable_", "choice", "count", "kind", "seconds")
 
 
 def count(name: str, value: object, *, least: int = 0) -> int:
@@ -44,3 +44,10 @@ def callable_(name: str, value: object) -> Callable[..., Any]:
         msg = f"{name} must be callable, not {value!r}"
         raise TypeError(msg)
     return value
+
+
+def kind(name: str, value: object, wanted: type, words: str) -> None:
+    """Refuse a ``value`` that is not of the class ``wanted``, which ``words`` describe."""
+    if not isinstance(value, wanted):
+        msg = f"{name} must be {words}, not {value!r}"
+        raise TypeError(msg)

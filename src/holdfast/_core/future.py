@@ -71,6 +71,7 @@ class CallFuture(Future[R], Generic[R]):
     # Defaults live on the class: a call that nobody waits for in a special way sets none of them.
     _state: str = PENDING
     _began = False
+    _taken = False
     _result: R | None = None
     _exception: BaseException | None = None
     _parked: list[Latch] | None = None
@@ -78,8 +79,7 @@ class CallFuture(Future[R], Generic[R]):
     _waiters: list[Any]
     _done_callbacks: list[Any]
 
-    def __init__(self) -> None:  # the standard __init__ makes the condition that we put off
-        pass
+    __init__ = object.__init__  # the standard one makes the condition that we put off
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override] # made when first asked for
@@ -120,13 +120,20 @@ class CallFuture(Future[R], Generic[R]):
     def settle_cancelled(self) -> None:
         """Mark the call as cancelled, unless it has an outcome."""
         if self._claim():
-            self._state = CANCELLED_AND_NOTIFIED
-            if self._parked is not None or self._lazy_condition is not None:
-                self._announce()
+            self._settle_cancelled()
+
+    def _settle_cancelled(self) -> None:
+        self._state = CANCELLED_AND_NOTIFIED
+        if self._parked is not None or self._lazy_condition is not None:
+            self._announce()
 
     def _claim(self) -> bool:
-        mine = object()
-        return self.__dict__.setdefault("_settled_by", mine) is mine  # atomic, without a lock
+        """Whether it is for the caller to settle this future; True for one of all who ask."""
+        with _making:
+            if self._taken:
+                return False
+            self._taken = True
+            return True
 
     def set_result(self, result: R) -> None:
         """Set the outcome, as the standard class does."""
@@ -220,7 +227,11 @@ class CallFuture(Future[R], Generic[R]):
             self._wait(timeout)
         return self._exception
 
+    def _awaited(self) -> None:
+        """Somebody is about to wait."""
+
     def _wait(self, timeout: float | None) -> None:
+        self._awaited()
         latch = borrow_latch()
         waiter: Latch = closed_lock() if latch is None else latch
         parked = self._parked
@@ -233,7 +244,9 @@ class CallFuture(Future[R], Generic[R]):
         in_time = False
         try:
             # Entered first, looked second: whoever settles the future releases us, or we see it.
-            in_time = _waits.park(self, waiter, _time_left(self._state, timeout))
+            if timeout is not None:
+                timeout = max(0.0, timeout)
+            in_time = _waits.park(self, waiter, 0.0 if self._state in _SETTLED else timeout)
         finally:
             parked.remove(waiter)
             if latch is not None:
@@ -263,9 +276,3 @@ class CallFuture(Future[R], Generic[R]):
 
 
 _SETTLED = frozenset({FINISHED, CANCELLED_AND_NOTIFIED})
-
-
-def _time_left(state: str, timeout: float | None) -> float | None:
-    if state in _SETTLED:
-        return 0.0
-    return None if timeout is None else max(0.0, timeout)

@@ -21,14 +21,26 @@ import threading
 import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from holdfast._core.wheel import Wheel
 
-__all__ = ("Deferred", "Due", "Letter", "LoopState", "end_pass_here", "loop_state")
+__all__ = (
+    "Deferred",
+    "Due",
+    "Letter",
+    "LoopState",
+    "at_loop_end",
+    "end_pass_here",
+    "loop_state",
+)
 
 _KEY = "_holdfast_state"
+
+
+at_loop_end: "list[Callable[[asyncio.AbstractEventLoop], None]]" = []
+"""Called with a loop that is about to close, on which no coroutine will go on."""
 
 
 class Letter(Protocol):
@@ -70,7 +82,7 @@ class Deferred(Protocol):
     """Something to be done once at the end of a pass of the loop, however often it was asked for."""
 
     def at_pass_end(self) -> None:
-        """Do it; called on the loop's thread, and must not raise."""
+        """Do it; called on the loop's thread, and must not raise. Again, if it was interrupted."""
         ...
 
 
@@ -79,9 +91,7 @@ class LoopState:
 
     __slots__ = (
         "__weakref__",
-        "_armed",
         "_closer",
-        "_letters",
         "_lock",
         "_loop",
         "_release_fd",
@@ -89,16 +99,19 @@ class LoopState:
         "_timer_at",
         "_wake_fd",
         "_wheel",
+        "armed",
         "burst",
         "closing",
         "deferred",
+        "kept",
+        "letters",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
-        self._letters: deque[Letter] = deque()
+        self.letters: deque[Letter] = deque()
         self._lock = threading.RLock()  # a loop may be closed from within its own wake-up
-        self._armed = False
+        self.armed = False
         self.deferred: list[Deferred] = []
         self.burst: Deferred | None = (
             None  # what was deferred last in this pass, for whoever adds to it
@@ -108,11 +121,15 @@ class LoopState:
         self._timer_at = math.inf
         self._wake_fd = -1
         self.closing = False
+        self.kept: set[object] = set()  # what runs here, and nobody else may hold: asyncio does not
         self._closer: AsyncGenerator[None] | None = None
         self._hook_close(loop)
         if hasattr(os, "eventfd"):
             self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._release_fd = weakref.finalize(self, os.close, self._wake_fd)
+            self._release_fd.atexit = (
+                False  # what pools have accepted is finished at exit, through here
+            )
             loop.add_reader(self._wake_fd, self._on_wake)
             self._closer = _close_at_shutdown(weakref.ref(self))
             with contextlib.suppress(StopIteration):
@@ -130,15 +147,24 @@ class LoopState:
 
         May be called from any thread. Costs one append, and one wake-up for a whole burst.
         """
-        self._letters.append(letter)
-        if not self._armed:
+        self.letters.append(letter)
+        if not self.armed:
             return self._post_first(letter)
         return not self.closing or self._take_back(letter)
+
+    def release(self) -> None:
+        """Wake the loop for what was put into ``letters`` directly, which is lost with the loop.
+
+        Named as a latch's method, because worker threads keep it among those they have to release.
+        """
+        with self._lock:
+            if not self.armed and self.letters:
+                self._wake()
 
     def _post_first(self, letter: Letter) -> bool:
         with self._lock:
             # Held across the wake-up, so that the descriptor can't be closed and reused under it.
-            if self._armed or self._wake():
+            if self.armed or self._wake():
                 return True
         return self._take_back(letter)
 
@@ -148,20 +174,20 @@ class LoopState:
             return False
         if self._wake_fd >= 0:
             # Set before the write, because the loop may run before the write returns.
-            self._armed = True
+            self.armed = True
             os.eventfd_write(self._wake_fd, 1)
             return True
         try:
             loop.call_soon_threadsafe(self._deliver)
         except RuntimeError:  # closed since
             return False
-        self._armed = True  # the delivery that clears it waits for our lock
+        self.armed = True  # the delivery that clears it waits for our lock
         return True
 
     def _take_back(self, letter: Letter) -> bool:
         """The loop is closed: whether the letter was delivered all the same, just before."""
         try:
-            self._letters.remove(letter)
+            self.letters.remove(letter)
         except ValueError:
             return True
         return False
@@ -173,11 +199,11 @@ class LoopState:
 
     def _deliver(self) -> None:
         if self._wake_fd >= 0:
-            self._armed = False
+            self.armed = False
         else:
             with self._lock:
-                self._armed = False
-        letters = self._letters
+                self.armed = False
+        letters = self.letters
         for _ in range(len(letters)):
             try:
                 letter = letters.popleft()
@@ -201,8 +227,14 @@ class LoopState:
         """Do now what was put off to the end of this pass; on the loop's thread."""
         works, self.deferred = self.deferred, []
         self.burst = None
-        for work in works:
-            work.at_pass_end()
+        try:
+            _end_all(works)
+        except BaseException:  # an interrupt: the loop may go on, and so may these
+            self.deferred[:0] = works
+            loop = self._loop()
+            if loop is not None and not loop.is_closed():
+                loop.call_soon(self.end_pass)
+            raise
 
     # ------------------------------------------------------------ timer
 
@@ -248,7 +280,7 @@ class LoopState:
         loop = self._loop()
         with self._lock:
             fd, self._wake_fd = self._wake_fd, -1
-            self._armed = False
+            self.armed = False
         if fd >= 0:
             if loop is not None and not loop.is_closed():
                 loop.remove_reader(fd)
@@ -277,18 +309,27 @@ class LoopState:
         with self._lock:
             self.closing = True
         # Letters of senders that saw the flag too late are here too, or are taken back by them.
-        while self._letters:
+        while self.letters:
             try:
-                letter = self._letters.popleft()
+                letter = self.letters.popleft()
             except IndexError:
                 break
             letter.deliver()
+        if (loop := self._loop()) is not None:
+            for tell in at_loop_end:
+                tell(loop)
         closer, self._closer = self._closer, None
         if closer is not None:
             # Run to its end here, which calls close(): left to the collector, it would want a loop.
             with contextlib.suppress(StopIteration):
                 closer.aclose().__await__().send(None)
         self.close()
+
+
+def _end_all(works: list[Deferred]) -> None:
+    while works:
+        works[0].at_pass_end()  # done again, if it is interrupted
+        del works[0]
 
 
 async def _close_at_shutdown(state: "weakref.ref[LoopState]") -> AsyncGenerator[None]:

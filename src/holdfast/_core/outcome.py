@@ -17,6 +17,7 @@ class Outcome(NamedTuple, Generic[R]):
         error: What it raised, or None.
         attempts: How often the function was called for this item, from 1.
         seconds: From the start of the first attempt to the end of the last.
+        instead_of: The error that ``value`` stands in for, where it is a fallback; else None.
     """
 
     index: int  # type: ignore[assignment] # the field's name; tuple.index is no loss
@@ -25,10 +26,11 @@ class Outcome(NamedTuple, Generic[R]):
     error: BaseException | None
     attempts: int
     seconds: float
+    instead_of: BaseException | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether the function returned."""
+        """Whether the function returned, or a fallback stands in for it."""
         return self.error is None
 
     def unwrap(self) -> R:

@@ -9,14 +9,14 @@ from asyncio.events import _get_running_loop  # None outside a loop, without an 
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from holdfast._core.latch import EventLatch, borrow_latch, closed_lock, give_back_latch
+from holdfast._core.latch import PipeLatch, borrow_latch, closed_lock, give_back_latch
 from holdfast.flow._flight_core import FlightCore
 from holdfast.flow._flight_group import ThreadWaiter
 from holdfast.flow._flight_handover import pass_on
 from holdfast.flow._flight_ring import INSIDE, untie
 from holdfast.flow._flight_run import OPEN, Run
 from holdfast.flow._flight_stall import unwatch, watch
-from holdfast.pools._deadlock_park import park
+from holdfast.pools._deadlock_waits import park
 
 __all__ = ("join_blocking", "run_blocking")
 
@@ -92,7 +92,7 @@ def _park(core: FlightCore, waiter: ThreadWaiter, timeout: float | None) -> bool
         _leave(core, waiter, timed_out=False)
         raise
     finally:
-        if isinstance(latch, EventLatch):
+        if isinstance(latch, PipeLatch):
             give_back_latch(latch, broken_off=not woken)
     if not woken and _leave(core, waiter, timed_out=True):
         raise waiter.run.timed_out(timeout)

@@ -35,7 +35,7 @@ class RunOptions(Options, total=False):
     pool: AsyncCalls | None
 
 
-async def run_process(  # noqa: PLR0913 - a program has that many sides
+async def run_process(
     cmd: Command,
     *,
     timeout: float | None = TIMEOUT,

@@ -5,7 +5,7 @@ Workers, loops and processes are somebody else's: an admission starts nothing an
 
 Guarantees
 - in flight is never above the ceiling through an admission of its own (a resize may leave it above
-  until work ends); the queue is never above ``max_queue``;
+  until work ends); the queue is never above ``max_queue``, those not counted who have a permit coming;
 - first come, first served: nobody is admitted while somebody waits;
 - a waiting entry is in exactly one place, so it is claimed, withdrawn or refused, exactly once;
 - everything is O(1), but for refusing all that wait.
@@ -17,49 +17,22 @@ Assumes: ``accepted`` of an entry does nothing but release a lock; everything el
 a pool does happens outside the lock.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
-from holdfast._core.clock import Clock
-from holdfast.errors import PoolClosed
-from holdfast.limits import RateGate
-from holdfast.pools._entry import ENDED, NOBODY, RUNNING, WAITING, Entry, Line, Overflow, Rivals
-from holdfast.pools._queue import Queue
+from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry
+from holdfast.pools._permits import Permits, call_all
 
 __all__ = ("Admission",)
 
+_QUEUED: Final = (True, None)
 
-class Admission(Queue):
+
+class Admission(Permits):
     """Permits and the line for them. Every method may be called from any thread."""
 
-    __slots__ = (
-        "_idle_watchers",
-        "max_abandoned",
-        "overflow",
-        "rivals",
-        "waiting_inside",
-        "why_closed",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        limit: int,
-        *,
-        max_queue: int,
-        overflow: Overflow,
-        max_abandoned: int,
-        gate: RateGate | None,
-        clock: Clock,
-        max_queue_bytes: int | None = None,
-        line: Line | None = None,
-    ) -> None:
-        super().__init__(name, limit, max_queue, max_queue_bytes, line, gate=gate, clock=clock)
-        self.overflow: Overflow = overflow
-        self.rivals: Rivals = NOBODY
-        self.max_abandoned = max_abandoned
-        self._idle_watchers: list[Callable[[], None]] = []
-        self.why_closed: type[PoolClosed] = PoolClosed
-        self.waiting_inside = 0  # calls in flight that wait for the pool to fall idle
+    __slots__ = ()
 
     # ------------------------------------------------------------ in
 
@@ -67,18 +40,21 @@ class Admission(Queue):
         """Take a permit for one call if one is free and nobody waits for it."""
         with self.lock:
             in_flight = self.in_flight
-            if in_flight >= self.ceiling or self._line or self.gate is not None or self.closed:
+            if in_flight >= self.door or self._line:
                 return False
             self.in_flight = in_flight = in_flight + 1
             counters = self.counters
             counters.submitted += 1
-            counters.peak_in_flight = max(counters.peak_in_flight, in_flight)
+            if (
+                in_flight > counters.peak_in_flight
+            ):  # a call of max() would cost as much as all this
+                counters.peak_in_flight = in_flight
             return True
 
     def try_borrow(self) -> bool:
         """Take a permit for a stream, which counts its items by itself, in a tally."""
         with self.lock:
-            if self.in_flight >= self.ceiling or self._line or self.gate is not None or self.closed:
+            if self.in_flight >= self.door or self._line:
                 return False
             self.in_flight += 1
             self._note_peak()
@@ -102,8 +78,30 @@ class Admission(Queue):
             self.refuse_dropped(dropped)
         return queued
 
+    def line_up_if_free(self, entry: Entry) -> bool:
+        """Give ``entry`` a place, if a permit is free that nobody else waits for: so it starts at once."""
+        with self.lock:
+            if len(self._line) + self.in_flight >= self.door:
+                return False
+            self._line_up(entry, may_block=False)
+            return True
+
     def _line_up(self, entry: Entry, *, may_block: bool) -> tuple[bool, list[Entry] | None]:
         """Under the lock: whether ``entry`` is in the queue, and which were dropped for it."""
+        counters, taken = self.counters, len(self._line) + self.in_flight
+        if taken < self.room:  # the common case: nothing speaks against it, and nobody is blocked
+            counters.submitted += 1
+            self._line[entry] = None
+            if taken >= self.ceiling:
+                if self.in_flight >= self.ceiling:
+                    self.contended = True
+                if taken - self.ceiling >= counters.peak_queued:
+                    self._note_peak_queued()
+            return _QUEUED
+        return self._line_up_closely(entry, may_block=may_block)
+
+    def _line_up_closely(self, entry: Entry, *, may_block: bool) -> tuple[bool, list[Entry] | None]:
+        """The same, where something may speak against it."""
         if self.closed:
             raise self._refusal(
                 self.why_closed,
@@ -121,7 +119,7 @@ class Admission(Queue):
             else:
                 raise self._refusal_when_full(entry)
         elif self.gate is not None and self.overflow == "reject":
-            self._check_rate(self.gate)
+            self._check_rate(self.gate, getattr(entry, "weights", None))
         self.counters.submitted += 1
         if queued:
             self._put(entry)
@@ -137,10 +135,15 @@ class Admission(Queue):
             return False
         if not self._has_room_for_all(entries):
             return False
-        line = self._line
-        for entry in entries:
-            line[entry] = None
+        line: Any = self._line
         self.counters.submitted += len(entries)
+        if type(line) is OrderedDict:
+            cast("dict[Entry, None]", line).update(
+                dict.fromkeys(entries)
+            )  # no interrupt divides it
+        else:
+            for entry in entries:
+                line[entry] = None
         self._note_peak_queued()
         if self.in_flight >= self.ceiling:
             self.contended = True
@@ -170,7 +173,10 @@ class Admission(Queue):
                 self.counters.completed += 1
             else:
                 self.counters.failed += 1
-            return self._give_back()
+            if self._line or self._blocked or self.contended or self._idle_watchers:
+                return self._give_back()
+            self.in_flight -= 1  # the common case: nobody waits for anything
+            return None
 
     def end(self, entry: Entry, ok: bool) -> Entry | None:
         """End a running entry; returns who got its permit.
@@ -185,25 +191,23 @@ class Admission(Queue):
                 self.counters.failed += 1
                 if entry.abandoned:
                     self._unabandon()
-            line = self._line
-            if (
-                not line
-                or self._blocked
-                or self.gate is not None
-                or self.in_flight > self.ceiling
-                or self.rivals.starved
-            ):
+            if not self.room or self._blocked or self.rivals.starved:
                 return self._give_back()
-            # The common case of a busy pool: the permit goes on, and nothing else changes.
-            then, _ = line.popitem(last=False)
-            if not then.counted:
-                self._waiting_turns -= 1
-            if self.max_queue_bytes is not None:
-                self.queued_bytes -= then.size
-            then.state = RUNNING
-            if not line:
-                self.contended = False
-            return then
+            line = self._line
+            if line and self.in_flight <= self.ceiling:
+                # The common case of a busy pool: the permit goes on, and nothing else changes.
+                then, _ = line.popitem(last=False)
+                then.state = RUNNING
+                if not then.counted:
+                    self._waiting_turns -= 1
+                    self._note_peak_queued()
+                if not line:
+                    self.contended = False
+                return then
+            if line or self.contended or self._idle_watchers:
+                return self._give_back()
+            self.in_flight -= 1  # the common case of one that is not
+            return None
 
     def give_back(self) -> Entry | None:
         """Return a permit that was borrowed, or that came too late to its entry."""
@@ -233,7 +237,7 @@ class Admission(Queue):
             entry.state = ENDED
             self.counters.withdrawn += entry.counted
             watchers = self._recount()
-        _call_all(watchers)
+        call_all(watchers)
         return True
 
     def abandon(self, entry: Entry, *, timed_out: bool) -> bool:
@@ -246,7 +250,7 @@ class Admission(Queue):
             self._abandon()
             self.counters.timeouts += timed_out
             watchers = self._recount()
-        _call_all(watchers)
+        call_all(watchers)
         return True
 
     def count_timeout(self) -> None:
@@ -260,12 +264,13 @@ class Admission(Queue):
             self._abandon()
             self.counters.timeouts += 1
             watchers = self._recount()
-        _call_all(watchers)
+        call_all(watchers)
 
     def unabandon_item(self) -> None:
         """Note that such an item has ended at last."""
         with self.lock:
             self._unabandon()
+            self._note_peak_queued()
             self._recount()
 
     # ------------------------------------------------------------ numbers from outside
@@ -273,14 +278,20 @@ class Admission(Queue):
     def resize(self, limit: int) -> None:
         """Set the limit. Who fits now is claimed by the caller; who no longer fits runs to its end."""
         with self.lock:
-            self.limit = limit
-            self._set_ceiling()
-            self._recount()
+            self.own_limit = limit
+            self._limit_anew()
+
+    def restrict(self, cap: int | None) -> None:
+        """Allow at most ``cap`` in flight for now, whatever the limit is; None lifts that, 0 starts nothing."""
+        with self.lock:
+            self.cap = cap
+            self._limit_anew()
 
     def close(self, *, refuse_waiting: bool) -> None:
         """Admit nothing any more; what waits is refused, or still gets its turn."""
         with self.lock:
             self.closed = True
+            self.room = self.door = 0
             waiting: list[Entry] = list(self._blocked)
             self._blocked.clear()
             if refuse_waiting:
@@ -291,7 +302,7 @@ class Admission(Queue):
             watchers = self._recount()
         for entry in waiting:
             entry.refuse(self.refusal(self.why_closed, "it closed before the call could start"))
-        _call_all(watchers)
+        call_all(watchers)
 
     def waiting(self) -> list[Entry]:
         """Return who waits now, first come first."""
@@ -309,7 +320,7 @@ class Admission(Queue):
             self._idle_watchers.append(watcher)
             self.waiting_inside += inside
             watchers = self._recount()
-        _call_all(watchers)
+        call_all(watchers)
 
     def off_idle(self, inside: int) -> None:
         """So many calls in flight have given up to wait, or have waited long enough."""
@@ -332,66 +343,11 @@ class Admission(Queue):
         self.waiting_inside = 0
         self._set_ceiling()
 
+    def has(self, entry: Entry) -> bool:
+        """Whether ``entry`` waits, in line or before it."""
+        with self.lock:
+            return entry in self._line or entry in self._blocked
+
     def has_work(self) -> bool:
         """Whether somebody in line could start now."""
         return bool(self._line) and self.in_flight < self.ceiling
-
-    # ------------------------------------------------------------ inside, under the lock
-
-    def _claim(self) -> Entry | None:
-        line = self._line
-        if not line or self.in_flight >= self.ceiling:
-            return None
-        if self.gate is not None:
-            self.gate_opens_in = self.gate.take(self._clock.now())
-            if self.gate_opens_in > 0.0:
-                return None
-        entry = self._take_first()
-        entry.state = RUNNING
-        self.in_flight += 1
-        self._note_peak()
-        if self._blocked:
-            self._accept_blocked()
-        self.contended = bool(line) and self.in_flight >= self.ceiling
-        return entry
-
-    def _give_back(self) -> Entry | None:
-        self.in_flight -= 1
-        if self._blocked:
-            self._accept_blocked()
-        if self._line and not self.rivals.starved:
-            return self._claim()
-        if self.contended or self._idle_watchers:
-            # Rare: the pool was over its ceiling, or somebody waits for it to fall idle.
-            _call_all(self._recount())  # they only release locks and post letters
-        return None
-
-    def _abandon(self) -> None:
-        self.abandoned += 1
-        self._set_ceiling()
-
-    def _unabandon(self) -> None:
-        self.abandoned -= 1
-        self.counters.late += 1
-        self._set_ceiling()
-
-    def _set_ceiling(self) -> None:
-        self.ceiling = self.limit + min(self.abandoned, self.max_abandoned)
-        self._accept_blocked()
-
-    def _note_peak(self) -> None:
-        self.counters.peak_in_flight = max(self.counters.peak_in_flight, self.in_flight)
-
-    def _recount(self) -> list[Callable[[], None]]:
-        over = self.in_flight > self.ceiling
-        self.contended = over or (bool(self._line) and self.in_flight >= self.ceiling)
-        rest = self.abandoned + self.waiting_inside
-        if self._idle_watchers and not self._line and self.in_flight <= rest:
-            watchers, self._idle_watchers = self._idle_watchers, []
-            return watchers
-        return []
-
-
-def _call_all(watchers: list[Callable[[], None]]) -> None:
-    for watcher in watchers:
-        watcher()

@@ -1,14 +1,18 @@
 """The hand-over of permits to coroutines, in whichever loop and thread they wait."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from holdfast._core.clock import Clock
-from holdfast._core.loops import LoopState, loop_state
+from holdfast._core.loops import LoopState, at_loop_end, loop_state
 from holdfast.errors import QueueTimeout, Rejected
 from holdfast.pools._admission import Admission
-from holdfast.pools._deadlock_looks import note
+from holdfast.pools._deadlock_notes import Level, note
 from holdfast.pools._entry import WAITING, Entry
+from holdfast.pools._pressure import LISTENERS, tell_of
+from holdfast.pools._stats import PoolStats
+from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 
 __all__ = ("AsyncCore", "Grantable")
@@ -28,7 +32,7 @@ class Waiter:
     The hand-over has three steps: claimed (under the admission's lock), in transit (a letter to the
     loop, if the permit comes from another thread), received. A coroutine that leaves before the first
     withdraws; before the third it marks itself gone, and the permit is passed on by whoever delivers;
-    after the third it gives the permit back itself.
+    after the third it gives the permit back itself, or its loop does, which closes before it goes on.
     """
 
     __slots__ = (
@@ -53,7 +57,17 @@ class Waiter:
         self.received = False
         self.error: Rejected | None = None
         self.due: float | None = None
-        note(self, core.admission)
+        fresh = core.fresh
+        if fresh is not None and fresh.armed and fresh.mailbox is self.mailbox:
+            fresh.waits.append(self)
+        else:
+            core.fresh = note(self, core.admission)
+
+    def leave_line(self) -> None:
+        """Whoever waited will not go on: to leave the line, or let the permit go to the next."""
+        if not self.core.admission.withdraw(self) and self.received:
+            self.received = False
+            self.core.pass_on_unused(self)
 
     def granted(self) -> bool:
         """Bring the permit to the loop."""
@@ -114,12 +128,18 @@ class AsyncCore:
         "_gate_armed",
         "admission",
         "clock",
+        "fresh",
     )
 
     def __init__(self, admission: Admission, *, clock: Clock) -> None:
         self.admission = admission
         self.clock = clock
         self._gate_armed = False
+        self.fresh: Level | None = None  # where the last coroutine that waits was noted
+
+    def stats(self) -> PoolStats:
+        """Return one consistent reading."""
+        return self.admission.stats()
 
     async def wait_for_permit(self, queue_timeout: float | None) -> None:
         """Stand in line; returns with a permit, or raises without one."""
@@ -132,9 +152,8 @@ class AsyncCore:
         self.pump()
         try:
             await waiter.future
-        except asyncio.CancelledError:
-            if not self.admission.withdraw(waiter) and waiter.received:
-                self.pass_on_unused(waiter)
+        except BaseException as error:
+            self.safely(error, waiter.leave_line)
             raise
         finally:
             if waiter.due is not None:
@@ -142,9 +161,29 @@ class AsyncCore:
         if waiter.error is not None:
             raise waiter.error
 
+    def safely(self, error: BaseException, fn: Callable[[], None]) -> None:
+        """Run ``fn`` in a coroutine that ``error`` ends.
+
+        One that is thrown away with its loop is ended by whoever lets go of it last: by the collector,
+        perhaps, in a thread that holds a lock of ours.
+        """
+        if LISTENERS:
+            tell_of(error)
+        if isinstance(error, GeneratorExit):
+            finalize(fn, self.admission.lock, TIMER.lock)
+        else:
+            fn()
+
+    def fail(self) -> None:
+        """Give the permit back of a call that raised."""
+        self.leave(ok=False)
+
     def leave(self, *, ok: bool) -> None:
         """Give one call's permit back, to whoever is next."""
-        then = self.admission.leave(ok=ok)
+        self.go_on(self.admission.leave(ok=ok))
+
+    def go_on(self, then: Entry | None) -> None:
+        """A call has given its permit back, and this entry has got it, or nobody."""
         if then is not None:
             self.pass_on(then)
         elif self.admission.gate is not None:
@@ -180,7 +219,7 @@ class AsyncCore:
         admission = self.admission
         if not self._gate_armed and admission.gate_opens_in > 0.0 and admission.has_work():
             self._gate_armed = True
-            TIMER.watch(_GateOpens(self), admission.gate_opens_in)
+            TIMER.remind(_GateOpens(self), admission.gate_opens_in)
 
     def gate_opened(self) -> None:
         """The rate allows the next start."""
@@ -225,3 +264,13 @@ class RunDeadline:
             return False
         ours = self._task.uncancel() <= self._cancelling
         return ours and isinstance(error, asyncio.CancelledError)
+
+
+def _let_calls_go(loop: asyncio.AbstractEventLoop) -> None:
+    if asyncio.all_tasks(loop):
+        from holdfast.pools._loop_end import let_calls_go  # noqa: PLC0415 - most loops leave nothing
+
+        let_calls_go(loop)
+
+
+at_loop_end.append(_let_calls_go)

@@ -1,17 +1,18 @@
 """A coroutine that was submitted: from blocking code, or to be awaited later."""
 
 import asyncio
+import contextlib
 import threading
-from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from typing import Any
 
 from holdfast._core.future import CallFuture
+from holdfast._core.loops import LoopState, loop_state
 from holdfast.errors import CallTimeout, QueueTimeout, Rejected, UnderPressure
 from holdfast.pools._async_core import AsyncCore, RunDeadline
 from holdfast.pools._entry import WAITING
-from holdfast.pools._timer import TIMER
+from holdfast.pools._timer import TIMER, patient
 
 __all__ = ("AsyncCall",)
 
@@ -20,7 +21,9 @@ class AsyncCall(CallFuture[Any]):
     """The call, its future and its place in line.
 
     WAITING until a permit is handed to it; then a task on its loop runs it and gives the permit back
-    when the coroutine has ended, which for a cancelled future is later than ``cancel()``.
+    when the coroutine has ended, which for a cancelled future is later than ``cancel()``. A permit comes
+    to the loop as a letter: a call that was cancelled meanwhile, or whose loop closes, lets it go on. If
+    the loop closes before the task has ended, the call is cancelled: the task will never run again.
     """
 
     counted = True
@@ -43,6 +46,7 @@ class AsyncCall(CallFuture[Any]):
         self.abandoned = False
         self._core = core
         self._loop = loop
+        self._mailbox: LoopState = loop_state(loop)
         self._fn = fn
         self._args = args
         self._kwargs = kwargs
@@ -69,12 +73,21 @@ class AsyncCall(CallFuture[Any]):
         try:
             # Entered first, looked second: either we see the flag, or whoever sets it sees the lock.
             if not self._is_accepted:
-                self._core.clock.acquire(lock, None)
+                patient(self._core.clock, lock, None)
         except BaseException:  # an interrupt: the caller will never see the future
             admission.withdraw(self)
             raise
         if not self.began and self.done() and isinstance(error := self.exception(), Rejected):
             raise error
+
+    def line_up_if_free(self, core: AsyncCore) -> bool:
+        """Take a permit of another core, if one is free that nobody waits for; else nothing is changed."""
+        own, self._core = self._core, core
+        if core.admission.line_up_if_free(self):
+            core.pump()
+            return True
+        self._core = own
+        return False
 
     def _watch(self, queue_timeout: float) -> None:
         try:
@@ -91,15 +104,17 @@ class AsyncCall(CallFuture[Any]):
 
     def granted(self) -> bool:
         """Start on the loop."""
-        try:
-            if _get_running_loop() is self._loop:
-                self._start()
-            else:
-                self._loop.call_soon_threadsafe(self._start)
-        except RuntimeError:  # the loop has closed: nobody can run it or wait for it
-            self.settle_cancelled()
-            return False
-        return True
+        if self._mailbox.is_here():
+            return self._start()
+        if self._mailbox.post(self):
+            return True
+        self._lose()
+        return False
+
+    def deliver(self) -> None:
+        """On the loop: the permit has come."""
+        if not self._start():
+            self._core.pass_on_unused(self)
 
     def accepted(self) -> None:
         """Let a blocked submitter go on."""
@@ -131,16 +146,34 @@ class AsyncCall(CallFuture[Any]):
             TIMER.unwatch(self, self._due)
             self._due = None
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """On the loop: run; False if the permit must go on, as nobody wants the call any more."""
         self._unwatch()
+        if self._mailbox.closing:
+            self._lose()
         if self.done():  # cancelled on the way
-            self._core.pass_on_unused(self)
-            return
+            return False
         self.mark_running()
         if self._timing is not None:
             self._timing.start()
         self._task = asyncio.Task(self._run(), loop=self._loop, context=self._context)
         self._task.add_done_callback(self._ended)
+        self._mailbox.kept.add(self)
+        return True
+
+    def _lose(self) -> None:
+        """Its loop has closed: nobody can run it."""
+        self._unwatch()
+        self.settle_cancelled()
+
+    def loop_ended(self) -> None:
+        """Its loop is about to close, and its task has not ended."""
+        task = self._task
+        assert task is not None  # noqa: S101 - it is of a task that the loop has
+        task.remove_done_callback(self._ended)
+        self._mailbox.kept.discard(self)
+        self._core.leave(ok=False)
+        self._lose()
 
     async def _run(self) -> Any:
         if self._timeout is None:
@@ -161,6 +194,7 @@ class AsyncCall(CallFuture[Any]):
         return value
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._mailbox.kept.discard(self)
         self._args = ()
         self._kwargs = {}
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -178,15 +212,18 @@ class AsyncCall(CallFuture[Any]):
         """Take the call out of line, or cancel its coroutine; False if it has ended."""
         if super().cancel():
             return True
-        task = self._task
-        if task is None or self.done():
+        if self.done():
             return False
+        # Its permit is on the way to the loop, or it runs: there it is told in any case. First settled,
+        # then told: it starts no more, or has a task by then.
         self.settle_cancelled()
-        try:
-            self._loop.call_soon_threadsafe(task.cancel)
-        except RuntimeError:  # the loop has closed, and took the task with it
-            return True
-        return True
+        with contextlib.suppress(RuntimeError):  # the loop has closed, and took the task with it
+            self._loop.call_soon_threadsafe(self._cancel_task)
+        return self.cancelled()
+
+    def _cancel_task(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     def _withdraw(self) -> bool:
         if not self._core.admission.withdraw(self):

@@ -19,6 +19,7 @@ from holdfast.pools._keyed import IdempotencyKey
 from holdfast.pools._options import UNSET, Options, Ranked, Unset
 from holdfast.pools._ranked_stream import RankedAsyncStream
 from holdfast.pools._ranked_wait import enter
+from holdfast.pools._reserve import kept_or_raise, with_reserve
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._stream_engine import StreamOptions
 from holdfast.pools.deadline import inherited
@@ -34,8 +35,14 @@ T = TypeVar("T")
 class _Owner(Protocol):
     """What a view asks of its pool."""
 
+    _core: AsyncCore
+    _reserve: AsyncCore | None
+
     def _bridge_loop(self) -> asyncio.AbstractEventLoop: ...
     def _keyed(self, view: "AsyncCalls", key: IdempotencyKey | Unset) -> "AsyncCalls": ...
+    def _guarded(self, view: "AsyncCalls", retry: object, fallback: object) -> "AsyncCalls": ...
+
+    def _clean_up_view(self) -> "AsyncCalls": ...
 
 
 class AsyncCalls:
@@ -60,7 +67,10 @@ class AsyncCalls:
         queue_timeout: float | Unset | None = UNSET,
         key: Hashable | Unset = UNSET,
         priority: float | Unset = UNSET,
+        reserved: bool | Unset = UNSET,
         idempotency_key: IdempotencyKey | Unset | None = UNSET,
+        retry: Retry | Unset | None = UNSET,
+        fallback: Any = UNSET,
     ) -> "AsyncCalls":
         """Return a light view of this pool whose calls and streams have other options.
 
@@ -70,21 +80,40 @@ class AsyncCalls:
             key: Whom they belong to, anything hashable; in a pool with ``order=Fair()`` only.
             priority: How urgent they are, lower is more, 0 is usual; in a pool with
                 ``order=Priority()`` only.
+            reserved: Whether they are clean-up work: on any permit that is free, and else on one of
+                those that a pool with ``reserved`` keeps. They wait for no rate and in no order.
             idempotency_key: Names what they do, so that a retry gets the recorded outcome; in a pool with
                 ``idempotency`` only. A string for one call, or a function of the call's arguments that
                 returns it; None is no key.
+            retry: When to try again; None never does. Each attempt stands in line anew, and between two of
+                them the call holds no permit. All retries of the process share one budget
+                (:func:`~holdfast.set_retry_budget`).
+            fallback: What to give instead of a refusal or a timeout: a value, a function of the call's
+                arguments, or a :class:`~holdfast.limits.fallback.Fallback`; None gives the error.
 
         Raises:
-            ValueError: ``key``, ``priority`` or ``idempotency_key`` would mean nothing to this pool, or is
-                none.
+            ValueError: ``key``, ``priority``, ``reserved`` or ``idempotency_key`` would mean nothing to this
+                pool, or is none.
         """
-        view = AsyncCalls()
-        view._core = self._core
-        view._options = self._options.with_(timeout, queue_timeout, key, priority)
-        view._owner = self._pool
-        if idempotency_key is UNSET or idempotency_key is None:
+        options = self._options.with_(timeout, queue_timeout, key, priority)
+        view = self._view(reserved, options)
+        if idempotency_key is not UNSET and idempotency_key is not None:
+            view = self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
+        if retry is UNSET and fallback is UNSET:
             return view
-        return self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
+        return self._pool._guarded(view, retry, fallback)  # noqa: SLF001 - likewise
+
+    def _view(self, reserved: bool | Unset, options: Options) -> "AsyncCalls":
+        pool = self._pool
+        core, kept = pool._core, pool._reserve  # noqa: SLF001 - its own view
+        view = AsyncCalls()
+        if reserved is True or (reserved is UNSET and self._core is kept):
+            view = pool._clean_up_view()  # noqa: SLF001 - its own view
+            core = kept_or_raise(kept, core.admission.name)
+        view._core = core  # noqa: SLF001 - made here
+        view._options = options  # noqa: SLF001 - likewise
+        view._owner = pool  # noqa: SLF001 - likewise
+        return view
 
     async def run(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Await ``fn(*args, **kwargs)`` in this task, as soon as there is a permit.
@@ -108,7 +137,8 @@ class AsyncCalls:
         core = self._core
         options = self._options
         timeout = options.timeout
-        timings = core.admission.timings
+        admission = core.admission
+        timings = admission.timings
         if timings.skip:  # most of the quick ones: no call for them
             timings.skip -= 1
             timing = None
@@ -117,9 +147,9 @@ class AsyncCalls:
         until = inherited()
         if until is not None or options.special:
             timeout = await enter(core, options, until, args, kwargs)
-        elif not core.admission.try_enter():
+            fn = options.around(fn, timeout)
+        elif not admission.try_enter():
             await core.wait_for_permit(options.queue_timeout)
-        ok = False
         if timing is not None:
             timing.start()
         try:
@@ -127,11 +157,16 @@ class AsyncCalls:
                 value = await fn(*args, **kwargs)
             else:
                 value = await run_within(core, timeout, fn, args, kwargs)
-            ok = True
-        finally:
-            core.leave(ok=ok)
+        except BaseException as error:
+            core.safely(error, core.fail)
             if timing is not None:
                 timing.end()
+            raise
+        then = admission.leave(ok=True)
+        if then is not None or admission.gate is not None:
+            core.go_on(then)
+        if timing is not None:
+            timing.end()
         return value
 
     def submit(
@@ -167,7 +202,10 @@ class AsyncCalls:
         kwargs: dict[str, Any],
     ) -> AsyncCall:
         options = self._options
-        size = options.size_of(args, kwargs) if options.special else 0
+        size, weights = 0, None
+        if options.special:
+            size, weights = options.size_of(args, kwargs), options.weights_of(args, kwargs)
+            fn = options.around(fn, options.timeout)
         bounds = {"timeout": options.timeout, "queue_timeout": options.queue_timeout}
         until = inherited()
         call = (
@@ -177,7 +215,8 @@ class AsyncCalls:
         )
         if options.special:
             call.size = size
-            cast("Ranked", call).rank = options.rank
+            ranked = cast("Ranked", call)
+            ranked.rank, ranked.weights = options.rank, weights
         return call
 
     def wrap(self, fn: Callable[P, Awaitable[R]]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -275,6 +314,13 @@ class AsyncCalls:
         on_end: Callable[[], None] | None,
     ) -> Stream[Any]:
         check.callable_("fn", fn)
+        meter = self._options.meter
+        if meter is not None:
+            fn = meter.around(fn, self._options.timeout)
+            # The limit moves and the window of a stream does not: it is that of the most there may be.
+            limit = meter.ceiling if limit is None else limit
+        if self._options.pace is not None:
+            fn = self._options.pace.around_item(fn, blocking=False)
         options = StreamOptions(
             limit=limit,
             buffer=buffer,
@@ -348,4 +394,4 @@ class AsyncCalls:
 
     def stats(self) -> PoolStats:
         """Return one consistent reading of the pool."""
-        return self._core.admission.stats()
+        return with_reserve(self._core, self._pool._reserve)  # noqa: SLF001 - its own view

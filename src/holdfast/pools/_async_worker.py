@@ -18,6 +18,7 @@ from holdfast._core.outcome import Outcome
 from holdfast.errors import CallTimeout
 from holdfast.pools._admission import Admission
 from holdfast.pools._feed import Dry, Feed
+from holdfast.pools._pressure import LISTENERS, tell_of
 from holdfast.pools._stream_engine import SLICE, StreamOptions
 from holdfast.pools._window import Window
 
@@ -198,6 +199,8 @@ class AsyncWorker:
                 time = now()
                 if failure is not None:
                     window.failed += 1
+                    if LISTENERS:
+                        tell_of(failure)
                     if plain:
                         engine.item_failed(index, failure)
                         return

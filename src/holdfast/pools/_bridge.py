@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from holdfast._core.loops import loop_state
 from holdfast.pools._threads import start_thread
 
 __all__ = ("Bridge",)
@@ -26,6 +27,9 @@ class Bridge:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        loop_state(
+            self.loop
+        )  # made while nobody else can see the loop; callers in threads post to it
         self._borrowers = 0
         try:
             self._thread = start_thread("holdfast:loop", self._run)

@@ -174,13 +174,13 @@ class DeadlineAsyncCall(AsyncCall):
         elif self._core.admission.withdraw(self):
             self.refuse(waited_longer(self._core.admission))
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
         left = self._until - self._core.clock.now()
         if left <= 0.0 and not self.done():
             self._unwatch()
             self.settle(None, came_late(self._core.admission))
         self._timeout = tighter(self._timeout, left)
-        super()._start()  # passes the permit on if there is an outcome already
+        return super()._start()  # False if there is an outcome already
 
     async def _run(self) -> Any:
         assert self._timeout is not None  # noqa: S101 - set as it starts

@@ -1,6 +1,7 @@
 """What a deadline that was inherited leaves to one call, and what its errors say."""
 
 from holdfast.errors import QueueTimeout, RateLimited, Rejected
+from holdfast.limits.rates import Weights
 from holdfast.pools._admission import Admission
 
 __all__ = ("Left", "came_late", "check_time", "ran_longer", "tighter", "waited_longer")
@@ -20,7 +21,9 @@ def tighter(own: float | None, left: float) -> float:
     return own if own is not None and own <= left else Left(max(0.0, left))
 
 
-def check_time(admission: Admission, left: float, now: float) -> None:
+def check_time(
+    admission: Admission, left: float, now: float, weights: Weights | None = None
+) -> None:
     """Refuse a call that can't be in time, before it has a place.
 
     Raises:
@@ -33,7 +36,7 @@ def check_time(admission: Admission, left: float, now: float) -> None:
     if gate is None:
         return
     with admission.lock:
-        wait = gate.wait(now)
+        wait = gate.wait(now, weights)
         if wait >= left:
             raise admission._refusal(  # noqa: SLF001 - asked and counted under one lock
                 RateLimited,

@@ -19,7 +19,7 @@ any case; without deadlines the newest. A ring that ``result(timeout=...)``, or 
 goes on after a time, is part of is no deadlock, and is left alone.
 
 How it works. Nobody records who waits for whom. A call that waits in line is *noted*
-(``_deadlock_looks.py``), a worker thread that waits looks around by itself (``_deadlock_park.py``); both
+(``_deadlock_notes.py``), a worker thread that waits looks around by itself (``_deadlock_park.py``); both
 only after five milliseconds, and then at growing intervals. A look first asks whether anybody above the
 call holds a permit (``_deadlock_above.py``): by asyncio's own links from a future to who awaits it, and by
 the stacks of threads. Almost always the answer is no. Then whether all permits of the call's pool are

@@ -31,7 +31,7 @@ from holdfast.pools._deadlock_stacks import all_stacks, blocked_in, is_ours, run
 from holdfast.pools._entry import RUNNING, Entry
 from holdfast.pools._stream_engine import StreamEngine
 
-__all__ = ("Above", "Looker", "is_entry", "permits", "place_in_line")
+__all__ = ("Above", "Looker", "is_entry", "permits")
 
 
 class Above(NamedTuple):
@@ -52,7 +52,13 @@ class Above(NamedTuple):
 
 _WAITING: Final = frozenset(("AsyncCore.wait_for_permit", "stand_in_line", "enter"))
 _HOLDING: Final = frozenset(
-    ("AsyncCalls.run", "AsyncCall._run", "DeadlineAsyncCall._run", "AsyncWorker.work")
+    (
+        "AsyncCalls.run",
+        "ReservedAsyncCalls.run",
+        "AsyncCall._run",
+        "DeadlineAsyncCall._run",
+        "AsyncWorker.work",
+    )
 )
 
 _kinds: dict[int, tuple[CodeType, str]] = {}
@@ -101,10 +107,11 @@ def _may_hold(task: "asyncio.Task[Any]") -> bool:
 
 def _admission(frame: FrameType) -> Admission | None:
     """The pool whose permit is held in ``frame``; None if it has been passed on."""
-    owner = frame.f_locals["self"]
+    owner, core = frame.f_locals["self"], frame.f_locals.get("core")
     if frame.f_code.co_qualname == "AsyncWorker.work":
         return owner.engine.admission if owner.has_permit else None
-    admission: Admission = owner._core.admission  # noqa: SLF001 - a view or a call of ours
+    # A view whose calls go on one permit or another says which; else it is its own.
+    admission: Admission = (core or owner._core).admission  # noqa: SLF001 - a view or a call of ours
     return admission
 
 
@@ -223,11 +230,6 @@ def _can_wait(one: object) -> bool:
     if is_asyncio(one) or is_concurrent(one):
         return not one.done()
     return isinstance(one, StreamEngine) or is_entry(one)
-
-
-def place_in_line(engine: Any) -> Any:
-    """The turn of a stream that stands in its pool's line, or has just left it; None if there is none."""
-    return getattr(engine, "_turn", None) or getattr(engine, "_posted", None)
 
 
 def _consumer(engine: StreamEngine) -> Iterator[Any]:

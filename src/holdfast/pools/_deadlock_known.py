@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from weakref import WeakSet, WeakValueDictionary
 
 from holdfast.pools._admission import Admission
+from holdfast.pools._deadlock_notes import Root
 from holdfast.pools._entry import Entry
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ("KNOWN", "Holder", "Known", "Park", "Root", "Waiting", "pool_of")
+__all__ = ("KNOWN", "Holder", "Known", "Park", "Waiting", "pool_of")
 
 
 class Holder:
@@ -43,25 +44,6 @@ class Holder:
         self.admission = admission
         self.key = key
         self.task = task
-
-
-class Root:
-    """A call in line that is waited for by somebody who holds a permit.
-
-    Attributes:
-        entry: The call.
-        holders: The permits above it.
-        age: Counts the waits in the order in which they were first looked at.
-        behind: Waits for the threads that wait for it.
-    """
-
-    __slots__ = ("__weakref__", "age", "behind", "entry", "holders")
-
-    def __init__(self, entry: Entry, age: int) -> None:
-        self.entry = entry
-        self.holders: tuple[Holder, ...] = ()
-        self.age = age
-        self.behind: list[Root] = []
 
 
 class Waiting(Protocol):
@@ -186,10 +168,6 @@ class Known:
     def park_of(self, call: object) -> Park | None:
         """The wait of the thread that runs ``call``."""
         return self._parks.get(id(call))
-
-    def any_parked(self) -> bool:
-        """Whether any worker thread is known to wait; asked without the lock."""
-        return bool(self._parks)
 
     def waits_for(self, target: object) -> list[Waiting]:
         """The waits of worker threads for ``target``."""

@@ -13,7 +13,8 @@ from typing import Final, Protocol
 from holdfast._core.clock import now
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock_above import Looker
-from holdfast.pools._deadlock_known import KNOWN, Holder, Root
+from holdfast.pools._deadlock_known import KNOWN, Holder
+from holdfast.pools._deadlock_notes import Root
 from holdfast.pools._deadlock_search import may_be_stuck
 
 __all__ = ("find_behind",)
@@ -43,7 +44,7 @@ def find_behind(wait: HasBehind, holders: Iterable[Holder], looker: Looker) -> N
 
 
 def _may_go_through(pools: list[Admission]) -> bool:
-    long = [id(admission) for admission in pools if admission.queued() > _SHORT]
+    long = [id(admission) for admission in pools if admission.in_line() > _SHORT]
     moment = now()
     if any(moment < KNOWN.gone_through.get(one, moment - _PAUSE) + _PAUSE for one in long):
         return False

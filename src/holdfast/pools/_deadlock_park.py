@@ -17,61 +17,46 @@ from typing import Any
 
 from holdfast._core.clock import Clock, Latch
 from holdfast.pools._deadlock import break_ring
-from holdfast.pools._deadlock_above import Looker, is_entry, place_in_line
+from holdfast.pools._deadlock_above import Looker, is_entry
 from holdfast.pools._deadlock_known import KNOWN, Holder, Park, pool_of
 from holdfast.pools._deadlock_lines import find_behind
-from holdfast.pools._deadlock_looks import FIRST_LOOK, LONGEST_PAUSE
+from holdfast.pools._deadlock_notes import FIRST_LOOK, LONGEST_PAUSE, place_in_line
 from holdfast.pools._deadlock_report import unbreakable
 from holdfast.pools._deadlock_search import may_be_stuck
-from holdfast.pools._deadlock_stacks import on_worker_thread, running_call
+from holdfast.pools._deadlock_stacks import running_call
 from holdfast.pools._deadlock_steady import STEADY
 from holdfast.pools._entry import WAITING, Entry
 from holdfast.pools._stream_engine import StreamEngine
+from holdfast.pools._timer import patient
 
-__all__ = ("park",)
+__all__ = ("holders_above", "wait_and_look")
 
 
-def park(
-    clock: Clock, target: object, latch: Latch, timeout: float | None, *, place_only: bool = False
+def wait_and_look(
+    clock: Clock, target: object, latch: Latch, timeout: float | None, *, place_only: bool
 ) -> bool:
-    """Wait for ``latch`` up to ``timeout`` seconds; whoever brings ``target`` about releases it.
-
-    Args:
-        clock: By which it waits.
-        target: A call, or a stream.
-        latch: Where it waits.
-        timeout: None is as long as it takes.
-        place_only: Whether the latch is released when ``target`` has its place in the queue.
-
-    Returns:
-        Whether it was released in time.
-
-    Raises:
-        WouldDeadlock: It never would be, and there is no call in line that could be refused instead.
-    """
-    if not on_worker_thread() or (call := running_call(sys._getframe())) is None:  # noqa: SLF001 - the stack that waits
-        return clock.acquire(latch, timeout)
-    left = math.inf if timeout is None else timeout
-    if clock.acquire(latch, min(FIRST_LOOK, left)):
-        return True
+    """Wait for ``latch`` in a worker thread that has waited for some milliseconds; see ``park``."""
+    call = running_call(sys._getframe())  # noqa: SLF001 - the stack that waits
+    if call is None:
+        return patient(clock, latch, timeout)
     wait = Park(target, call, place_only=place_only)
     with KNOWN.lock:
         KNOWN.park(wait)
     try:
-        return _wait_and_look(clock, wait, latch, left - FIRST_LOOK)
+        return _look_again_and_again(clock, wait, latch, math.inf if timeout is None else timeout)
     finally:
         with KNOWN.lock:
             KNOWN.unpark(wait)
 
 
-def _wait_and_look(clock: Clock, wait: Park, latch: Latch, left: float) -> bool:
+def _look_again_and_again(clock: Clock, wait: Park, latch: Latch, left: float) -> bool:
     pause = FIRST_LOOK
     until = clock.now() + left
     while left > 0.0:
         ring = look(wait)
         if ring:
             raise unbreakable(ring)
-        if clock.acquire(latch, min(pause, left)):
+        if patient(clock, latch, min(pause, left)):
             return True
         pause = min(2 * pause, LONGEST_PAUSE)
         left = until - clock.now()

@@ -33,8 +33,9 @@ from holdfast.pools._awaiting import (
     is_task,
     of_a_run,
 )
-from holdfast.pools._deadlock_above import is_entry, place_in_line
+from holdfast.pools._deadlock_above import is_entry
 from holdfast.pools._deadlock_known import KNOWN, Holder, pool_of
+from holdfast.pools._deadlock_notes import place_in_line
 from holdfast.pools._deadlock_stacks import blocked_in, is_ours, stacks_by_call
 from holdfast.pools._entry import RUNNING, WAITING
 from holdfast.pools._stream_engine import StreamEngine
@@ -49,6 +50,8 @@ __all__ = ("Knot", "find_knot", "may_be_stuck", "thread_can_be_had")
 def may_be_stuck(admission: Admission) -> bool:
     """Whether it is worth while to search: all permits are out, and all who have one are known to wait."""
     in_flight = admission.in_flight
+    if admission.is_restricted:
+        return False  # whoever restricts it under pressure gives its limit back
     if in_flight < admission.ceiling:
         return not thread_can_be_had(admission)
     return in_flight <= KNOWN.count(admission)
@@ -164,6 +167,9 @@ class Look:
     def _of_pool(self, admission: Admission) -> list[Any] | None:
         with admission.lock:
             in_flight, free = admission.in_flight, admission.in_flight < admission.ceiling
+            restricted = admission.is_restricted
+        if restricted:
+            return None
         if free:
             if thread_can_be_had(admission):
                 return None

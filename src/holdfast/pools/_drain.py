@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -11,10 +12,17 @@ from holdfast._core import loops
 from holdfast._core.clock import Clock
 from holdfast._core.loops import loop_state
 from holdfast.pools._admission import Admission
-from holdfast.pools._deadlock_above import permits
 from holdfast.pools._deadlock_stacks import running_call
+from holdfast.pools._timer import patient
 
-__all__ = ("is_called_by_a_loop", "is_inside", "wait_idle", "wait_idle_async")
+__all__ = (
+    "finish",
+    "finish_async",
+    "is_called_by_a_loop",
+    "is_inside",
+    "wait_idle",
+    "wait_idle_async",
+)
 
 
 _LOOPS: Final = (str(Path(asyncio.__file__).parent), loops.__file__)
@@ -31,7 +39,7 @@ def wait_idle(admission: Admission, clock: Clock, timeout: float | None) -> bool
     inside = is_inside(admission)
     admission.on_idle(idle.release, inside=inside)
     try:
-        return clock.acquire(idle, timeout)
+        return patient(clock, idle, timeout)
     finally:
         admission.off_idle(inside)
 
@@ -55,6 +63,32 @@ def is_called_by_a_loop(caller: FrameType | None) -> bool:
     return file.startswith(_LOOPS) or (
         file == threading.__file__ and caller.f_code.co_name == "run"
     )
+
+
+def finish(
+    halves: Iterable[Admission], clock: Clock, timeout: float | None, *, refuse_waiting: bool
+) -> bool:
+    """Close one admission after the other, each when the one before is idle or the time is up."""
+    until, idle = None if timeout is None else clock.now() + timeout, True
+    for admission in halves:
+        admission.close(refuse_waiting=refuse_waiting)
+        idle = wait_idle(admission, clock, _left(until, clock)) and idle
+    return idle
+
+
+async def finish_async(
+    halves: Iterable[Admission], clock: Clock, timeout: float | None, *, refuse_waiting: bool
+) -> bool:
+    """Do the same without holding the loop."""
+    until, idle = None if timeout is None else clock.now() + timeout, True
+    for admission in halves:
+        admission.close(refuse_waiting=refuse_waiting)
+        idle = await wait_idle_async(admission, _left(until, clock)) and idle
+    return idle
+
+
+def _left(until: float | None, clock: Clock) -> float | None:
+    return None if until is None else max(0.0, until - clock.now())
 
 
 class _Idle:
@@ -102,5 +136,7 @@ async def wait_idle_async(admission: Admission, timeout: float | None) -> bool:
 
 def permits_here(admission: Admission) -> int:
     """How many permits of that pool the running task holds."""
+    from holdfast.pools._deadlock_above import permits  # noqa: PLC0415 - asked at a pool's end
+
     task = asyncio.current_task()
     return 0 if task is None else sum(held is admission for held, _ in permits(task))

@@ -26,7 +26,7 @@ class GateTimer:
         """Under the lock: call back when the rate allows a start, if somebody waits for it."""
         if not self.armed and self._admission.has_work():
             self.armed = True
-            TIMER.watch(self, self._admission.gate_opens_in)
+            TIMER.remind(self, self._admission.gate_opens_in)
 
     def expire(self) -> None:
         """On the timer's thread: the rate allows the next start."""

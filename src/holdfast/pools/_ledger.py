@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from holdfast._core.clock import Clock
 from holdfast.errors import QueueFull, RateLimited, Rejected
-from holdfast.limits import RateGate
+from holdfast.limits.rates import Gate, Rates, Weights
 from holdfast.pools._stats import Counters, PoolStats, Tally
 from holdfast.pools._timings import Timings
 
@@ -35,10 +35,12 @@ class Ledger:
         "_tallies",
         "_waiting_turns",
         "abandoned",
+        "cap",
         "ceiling",
         "closed",
         "contended",
         "counters",
+        "door",
         "gate",
         "gate_opens_in",
         "in_flight",
@@ -48,21 +50,28 @@ class Ledger:
         "max_queue_bytes",
         "name",
         "queued_bytes",
+        "room",
         "show_stuck",
         "timings",
+        "weighs",
     )
 
     def __init__(
-        self, name: str, limit: int, *, max_queue: int, gate: RateGate | None, clock: Clock
+        self, name: str, limit: int, *, max_queue: int, gate: Gate | None, clock: Clock
     ) -> None:
         self.name = name
         self.limit = limit
         self.ceiling = limit  # the limit and the replacements for abandoned calls
+        self.cap: int | None = None  # what whoever governs the pool allows, while there is pressure
         self.max_queue = max_queue
         self.max_queue_bytes: int | None = None  # of what is queued, where calls have a size
         self.queued_bytes = 0
         self.gate = gate
+        self.weighs = isinstance(gate, Rates) and gate.weighs  # whether calls weigh differently
         self.gate_opens_in = 0.0  # seconds, where the rate has denied the last claim
+        self.room = (
+            0  # so many may be in line or in flight, where that is all that is asked of a call
+        )
         self.in_flight = 0
         self.abandoned: int = 0
         self.closed = False
@@ -77,14 +86,18 @@ class Ledger:
         self._shown_at: float | None = None
         self._line: Line = OrderedDict()
         self._blocked: OrderedDict[Entry, None] = OrderedDict()
-        self._waiting_turns = 0  # of the entries in line, those of streams
+        self._waiting_turns: int = 0  # of the entries in line, those of streams
         self._tallies: set[Tally] = set()
 
     # ------------------------------------------------------------ figures
 
-    def queued(self) -> int:
-        """Calls in the queue. A stream's place in line is beyond it, and its items are counted apart."""
+    def in_line(self) -> int:
+        """Calls that wait. A stream's place in line is beyond them, and its items are counted apart."""
         return len(self._line) - self._waiting_turns
+
+    def queued(self) -> int:
+        """Calls that wait for somebody else's permit."""
+        return max(0, self.in_line() - max(0, self.ceiling - self.in_flight))
 
     def open_tally(self, tally: Tally) -> None:
         """Count the items of one more stream among the pool's calls."""
@@ -108,13 +121,16 @@ class Ledger:
         for tally in self._tallies:
             counters.add(tally)
         wait, run = self.timings.read()
+        queued = self.queued()
         return PoolStats(
             name=self.name,
             limit=self.limit,
+            cap=self.cap,
             max_queue=self.max_queue,
             in_flight=self.in_flight,
             max_queue_bytes=self.max_queue_bytes,
-            queued=self.queued(),
+            starting=self.in_line() - queued,
+            queued=queued,
             queued_bytes=self.queued_bytes,
             blocked=len(self._blocked),
             abandoned=self.abandoned,
@@ -160,8 +176,8 @@ class Ledger:
             self._shown, self._shown_at = f": {self.show_stuck()}", now
         return self._shown
 
-    def _check_rate(self, gate: RateGate) -> None:
-        wait = gate.wait(self._clock.now())
+    def _check_rate(self, gate: Gate, weights: Weights | None) -> None:
+        wait = gate.wait(self._clock.now(), weights)
         if wait > 0.0:
             raise self._refusal(
                 RateLimited, f"the rate allows the next start in {wait:.3f} s", retry_after=wait

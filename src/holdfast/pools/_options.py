@@ -1,23 +1,31 @@
 """The options that a view of a pool can change for its own calls, and those that it takes over."""
 
 import operator
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from holdfast._core import check
 from holdfast.pools.order import Order
 
-__all__ = ("UNSET", "Options", "Ranked", "Sizeof", "Unset", "pool_options")
+if TYPE_CHECKING:
+    from holdfast._core.clock import Clock
+    from holdfast.limits.rates import Rates, Weights
+    from holdfast.pools._admission import Admission
+    from holdfast.pools._meter import Meter
+    from holdfast.pools._pace import Pace
+
+__all__ = ("UNSET", "Options", "Ranked", "Sizeof", "Unset", "paced", "pool_options")
 
 Sizeof = Callable[..., int]
 """Called with a call's arguments; returns its bytes."""
 
 
 class Ranked(Protocol):
-    """A call that says who it is to the order in which it waits."""
+    """A call that says who it is to the order in which it waits, and what it weighs in the pool's rates."""
 
     rank: Any
+    weights: "Weights | None"
 
 
 class Unset:
@@ -41,9 +49,11 @@ class Options:
         queue_timeout: Longest wait for a permit in seconds; None is no bound.
         order: The pool's order; None is first come first served.
         rank: What a call says of itself to that order: its key, or its priority.
+        meter: What measures calls, where the limit of the pool follows how they go.
+        pace: What calls weigh and learn, where the pool has a rate.
         sizeof: Tells the bytes of a call from its arguments, where the pool's queue is bounded in
             bytes.
-        special: Whether a call has a rank or a size, which few have.
+        special: Whether a call has a rank, a size, a meter or a pace, which few have.
     """
 
     timeout: float | None = None
@@ -51,12 +61,16 @@ class Options:
     order: Order | None = None
     sizeof: Sizeof | None = None
     rank: Any = None
+    meter: "Meter | None" = None
+    pace: "Pace | None" = None
     special: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         check.seconds("timeout", self.timeout)
         check.seconds("queue_timeout", self.queue_timeout, zero=True)
-        object.__setattr__(self, "special", self.rank is not None or self.sizeof is not None)
+        few = (self.rank, self.sizeof, self.meter, self.pace)
+        special = any(option is not None for option in few)
+        object.__setattr__(self, "special", special)
 
     def with_(
         self,
@@ -81,6 +95,8 @@ class Options:
             self.order,
             self.sizeof,
             rank,
+            self.meter,
+            self.pace,
         )
 
     def size_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
@@ -101,6 +117,30 @@ class Options:
         if size < 0:
             raise ValueError(_no_size(found))
         return size
+
+    def around(
+        self, fn: Callable[..., Awaitable[Any]], timeout: float | None
+    ) -> Callable[..., Awaitable[Any]]:
+        """Return a coroutine function with whatever watches a call around it."""
+        if self.meter is not None:
+            fn = self.meter.around(fn, timeout)
+        return fn if self.pace is None else self.pace.around(fn)
+
+    def mark(self, call: Any) -> None:
+        """Note on a blocking call what it is to the queue, the order, the rates; and watch it."""
+        call.size = self.size_of(call.args, call.kwargs)
+        call.rank = self.rank
+        if self.pace is not None:
+            call.weights = self.pace.weights_of(call.args, call.kwargs)
+            call.fn = self.pace.around_blocking(call.fn)
+
+    def weights_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Weights | None":
+        """What a call with these arguments weighs in the pool's rates; None where nobody asks.
+
+        Raises:
+            Exception: What a rate's ``weigh`` raised, or that it returned no weight.
+        """
+        return None if self.pace is None else self.pace.weights_of(args, kwargs)
 
     def _rank(self, option: str, said: object, order: str) -> Any:
         if self.order is not None and self.order.option == option:
@@ -145,3 +185,14 @@ def pool_options(
     if sizeof is not None:
         check.callable_("sizeof", sizeof)
     return Options(timeout, queue_timeout, order, sizeof)
+
+
+def paced(
+    options: Options, gate: "Rates | None", admission: "Admission", timer: "Clock"
+) -> Options:
+    """Return the options of a pool with what its calls weigh and learn, where it has a rate."""
+    if gate is None:
+        return options
+    from holdfast.pools._pace import Pace  # noqa: PLC0415 - few pools have one
+
+    return replace(options, pace=Pace(gate, admission, timer))

@@ -16,8 +16,8 @@ from itertools import islice
 from typing import Any, cast
 
 from holdfast._core.clock import Clock
-from holdfast.errors import QueueFull, Rejected
-from holdfast.limits import RateGate
+from holdfast.errors import QueueFull, Rejected, UnderPressure
+from holdfast.limits.rates import Gate
 from holdfast.pools._entry import ENDED, Entry, Line
 from holdfast.pools._ledger import Ledger
 from holdfast.pools._order_line import FirstCome, OrderedLine
@@ -38,7 +38,7 @@ class Queue(Ledger):
         max_queue_bytes: int | None,
         line: Line | None,
         *,
-        gate: RateGate | None,
+        gate: Gate | None,
         clock: Clock,
     ) -> None:
         super().__init__(name, limit, max_queue=max_queue, gate=gate, clock=clock)
@@ -80,7 +80,7 @@ class Queue(Ledger):
 
     def _may_drop(self) -> bool:
         """Whether a call could make room for one that has come, which is not too large for that."""
-        return self.max_queue > 0 and self.queued() > self._starting()
+        return self.max_queue > 0 and self.in_line() > self._starting()
 
     def _taken(self) -> int:
         """Places that are taken: permits that are out, and calls in line."""
@@ -107,6 +107,11 @@ class Queue(Ledger):
             self.queued_bytes += entry.size
         self._line[entry] = came
         self._note_peak_queued()
+
+    def _first(self) -> Entry:
+        """Whose turn it is; somebody waits."""
+        line = self._line
+        return line.first() if isinstance(line, OrderedLine) else next(iter(line))
 
     def _take_first(self) -> Entry:
         entry, _ = self._line.popitem(last=False)
@@ -137,7 +142,7 @@ class Queue(Ledger):
         who start at once are passed over.
         """
         line, starting = self._line, self._starting()
-        if 0 < starting < self.queued():
+        if 0 < starting < self.in_line():
             return next(islice((entry for entry in line if entry.counted), starting, None))
         if isinstance(line, OrderedLine):
             return line.to_drop()
@@ -151,7 +156,7 @@ class Queue(Ledger):
     def _drop_for(self, entry: Entry) -> list[Entry]:
         """Let the oldest calls go until ``entry`` has room; at least one."""
         dropped, bound = [self._drop_oldest()], self.max_queue_bytes
-        while bound is not None and self.queued() and not self._fits(entry, bound):
+        while bound is not None and self.in_line() and not self._fits(entry, bound):
             dropped.append(self._drop_oldest())
         return dropped
 
@@ -178,8 +183,8 @@ class Queue(Ledger):
 
     def _note_peak_queued(self) -> None:
         queued = len(self._line) - self._waiting_turns
-        if queued > self.counters.peak_queued:
-            self.counters.peak_queued = queued
+        if queued > self.counters.peak_queued:  # most often it is none, and nothing more is asked
+            self.counters.peak_queued = max(self.counters.peak_queued, self.queued())
 
     def _forget_all(self) -> None:
         """In a child after a fork: nothing waits, nothing has been, and nobody holds the lock."""
@@ -190,6 +195,12 @@ class Queue(Ledger):
     # ------------------------------------------------------------ refusals
 
     def _refusal_when_full(self, entry: Entry) -> Rejected:
+        if self.cap is not None and self.limit == self.cap:
+            return self._refusal(
+                UnderPressure,
+                f"the process is short of something, so only {self.cap} may be in flight for now, and "
+                f"{self.queued()} of {self.max_queue} are queued; try again in some seconds, or send less",
+            )
         bound = self.max_queue_bytes
         if bound is not None and self.queued() < self.max_queue:
             return self._refusal(

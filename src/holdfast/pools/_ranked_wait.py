@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from holdfast.limits.rates import Weights
 from holdfast.pools._async_core import AsyncCore, Waiter
 from holdfast.pools._deadline_left import Left, came_late, check_time, tighter, waited_longer
 from holdfast.pools._options import Options
@@ -16,14 +17,20 @@ class RankedWaiter(Waiter):
     A class of its own, so that a plain waiter is no larger for it.
     """
 
-    __slots__ = ("patience", "rank", "size")
+    __slots__ = ("patience", "rank", "size", "weights")
 
     def __init__(
-        self, core: AsyncCore, options: Options, size: int, patience: float | None
+        self,
+        core: AsyncCore,
+        options: Options,
+        size: int,
+        patience: float | None,
+        weights: Weights | None = None,
     ) -> None:
         super().__init__(core, asyncio.get_running_loop())
         self.rank: Any = options.rank
         self.size = size
+        self.weights = weights
         self.patience = patience
 
     def expire(self) -> None:
@@ -47,24 +54,28 @@ async def enter(
 
     Raises:
         Rejected: There is none in time, or no place, or the pool is closed.
-        Exception: What the pool's ``sizeof`` raised.
+        Exception: What the pool's ``sizeof``, or a rate's ``weigh``, raised.
     """
-    size = options.size_of(args, kwargs)
+    size, weights = options.size_of(args, kwargs), options.weights_of(args, kwargs)
     if until is not None:
         now = core.clock.now()
-        check_time(core.admission, until - now, now)
+        check_time(core.admission, until - now, now, weights)
     if not core.admission.try_enter():
-        await _wait_for_permit(core, options, size, until)
+        await _wait_for_permit(core, options, size, until, weights)
     return options.timeout if until is None else tighter(options.timeout, until - core.clock.now())
 
 
 async def _wait_for_permit(
-    core: AsyncCore, options: Options, size: int, until: float | None
+    core: AsyncCore,
+    options: Options,
+    size: int,
+    until: float | None,
+    weights: Weights | None,
 ) -> None:
     patience = options.queue_timeout
     if until is not None:
         patience = tighter(patience, until - core.clock.now())
-    waiter = RankedWaiter(core, options, size, patience)
+    waiter = RankedWaiter(core, options, size, patience, weights)
     await stand_in_line(waiter, patience)
     if until is not None and core.clock.now() >= until:
         core.pass_on_unused(waiter)
@@ -81,9 +92,8 @@ async def stand_in_line(waiter: Waiter, patience: float | None) -> None:
     core.pump()
     try:
         await waiter.future
-    except asyncio.CancelledError:
-        if not core.admission.withdraw(waiter) and waiter.received:
-            core.pass_on_unused(waiter)
+    except BaseException as error:
+        core.safely(error, waiter.leave_line)
         raise
     finally:
         if waiter.due is not None:

@@ -13,8 +13,8 @@ __all__ = ("Counters", "PoolStats", "Tally")
 class PoolStats:
     """One consistent reading of a pool.
 
-    At every moment ``submitted == completed + failed + withdrawn + in_flight + queued + blocked``,
-    but that items of a stream are counted as they end.
+    At every moment ``submitted == completed + failed + withdrawn + in_flight + starting + queued +
+    blocked``, but that items of a stream are counted as they end.
 
     Attributes:
         name: The pool's name.
@@ -22,7 +22,10 @@ class PoolStats:
         max_queue: Most calls that may wait in the queue.
         max_queue_bytes: Most bytes that queued calls may have, where calls have a size.
         in_flight: Permits that are out, abandoned ones included.
-        queued: Calls that wait in the queue.
+        starting: Calls for which a permit is free, before they have taken it: their worker is on its way,
+            or, where threads are short or a rate holds them back, to come.
+        queued: Calls that wait in the queue for somebody else's permit; at most ``max_queue``, but after
+            a pool was made smaller, or a stream that stood before them has taken a permit.
         queued_bytes: Bytes that they have, where calls have a size.
         blocked: Callers that wait for a place in the queue.
         abandoned: Calls in flight whose caller has timed out or was cancelled.
@@ -38,9 +41,13 @@ class PoolStats:
         peak_in_flight: Most permits that were out at once.
         peak_queued: Most calls that were queued at once.
         wait: How long calls waited in line. Like ``run`` it counts quick calls by samples of one in
-            eight; items of streams don't stand in line one by one, and are not in it.
+            eight, or in sixty-four; items of streams don't stand in line one by one, and are not in it.
         run: How long calls and items ran.
         seconds: How long this reading covers: since the pool was made, or since the earlier one.
+        cap: What the governor allows in flight while there is pressure, 0 for nothing; None without.
+            ``limit`` is never more than that.
+        reserved: The same of the permits that are kept for clean-up work, which are in no figure of
+            these; None where the pool keeps none.
     """
 
     name: str
@@ -66,6 +73,9 @@ class PoolStats:
     wait: Histogram
     run: Histogram
     seconds: float
+    starting: int = 0
+    reserved: "PoolStats | None" = None
+    cap: int | None = None
 
     @property
     def utilisation(self) -> float:
@@ -99,6 +109,9 @@ class PoolStats:
             wait=self.wait.since(earlier.wait),
             run=self.run.since(earlier.run),
             seconds=self.seconds - earlier.seconds,
+            reserved=self.reserved
+            if self.reserved is None or earlier.reserved is None
+            else self.reserved.since(earlier.reserved),
         )
 
 

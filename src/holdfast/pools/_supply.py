@@ -53,6 +53,10 @@ class Supplied(Protocol):
         """In a thread whose slot was passed on to this pool: its new place, if it is of use."""
         ...
 
+    def begin(self, worker: Worker) -> bool:
+        """In the thread of a new worker, first of all: whether it is still wanted."""
+        ...
+
     def serve(self, worker: Worker) -> None:
         """Run calls in this thread until the worker leaves the pool."""
         ...
@@ -125,8 +129,10 @@ class Supply:
 
     # ------------------------------------------------------------ slots
 
-    def take(self, crew: Supplied, workers: int, min_workers: int, now: float) -> bool:
-        """A slot for one more thread of a pool that has so many; else the pool is put in line for one."""
+    def take(
+        self, crew: Supplied, worker: Worker, workers: int, min_workers: int, now: float
+    ) -> bool:
+        """A slot for ``worker`` of a pool that has so many; else the pool is put in line for one."""
         with self.lock:
             entitled = workers < min_workers
             may_wait = workers > 0 or self._somebody_may_come()
@@ -135,6 +141,7 @@ class Supply:
             if room > 0 and not paused:
                 self.threads += 1
                 self.unfilled -= entitled
+                worker.slot = True
                 self._forget(crew)
                 return True
             self._line_up(
@@ -243,6 +250,9 @@ SUPPLY: Final = Supply()
 
 def serve_in_turn(crew: Supplied, worker: Worker) -> None:
     """The life of a thread: it serves one pool, and then those to which its slot is passed on."""
+    if not crew.begin(worker):
+        worker.gone.release()
+        return
     while True:
         crew.serve(worker)
         left = worker

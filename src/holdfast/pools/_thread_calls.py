@@ -7,6 +7,7 @@ first (``abandoned``), not at all; the admission's lock decides which.
 
 import threading
 from collections.abc import Callable
+from concurrent.futures._base import FINISHED
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,8 +15,9 @@ from holdfast._core.clock import Clock, Latch
 from holdfast._core.future import CallFuture
 from holdfast._core.loops import LoopState
 from holdfast.errors import Rejected
-from holdfast.pools._deadlock_futures import park
-from holdfast.pools._entry import WAITING, Entry
+from holdfast.pools._admission import Admission
+from holdfast.pools._deadlock_waits import park
+from holdfast.pools._entry import ENDED, Entry
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,6 +29,7 @@ class CallHost(Protocol):
     """What a call asks of its pool."""
 
     clock: Clock
+    admission: Admission
 
     @property
     def end(self) -> Callable[[Entry, bool], Entry | None]:
@@ -61,6 +64,10 @@ class CallHost(Protocol):
         """Take the call back, if it has not started."""
         ...
 
+    def unwatch(self, call: "ThreadCall") -> None:
+        """Nobody need look at the call's deadline any more."""
+        ...
+
     def awaited(self, call: "SubmittedCall") -> None:
         """Somebody blocks until the call ends."""
         ...
@@ -71,54 +78,68 @@ class CallHost(Protocol):
 
 
 class LoopCall:
-    """A call that a coroutine awaits. Its outcome travels in the loop's mailbox."""
+    """A call that a coroutine awaits. Its outcome travels in the loop's mailbox.
 
-    # Defaults live on the class, so that a plain call sets none of them.
+    Whoever makes one sets what has no default: a method to do so would cost a tenth of the call.
+    """
+
+    # What every call has, and each thread reads; the rest has its defaults on the class, and is set
+    # in a dictionary where a call has it at all.
+    __slots__ = (
+        "__dict__",
+        "abandoned",
+        "args",
+        "context",
+        "core",
+        "due",
+        "error",
+        "fn",
+        "future",
+        "kwargs",
+        "mailbox",
+        "state",
+        "value",
+    )
+    core: CallHost
+    mailbox: LoopState
+    future: "asyncio.Future[None]"
+    context: Context
+    fn: Any  # None when it has been let go
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    state: int
+    abandoned: bool
+    due: float | None
+    value: Any
+    error: BaseException | None
     counted = True
     size = 0
-    state = WAITING
-    abandoned = False
     abandoned_at: float | None = None
     timeout: float | None = None
     queue_until: float | None = None
     started: float | None = None
-    due: float | None = None
-    value: Any = None
-    error: BaseException | None = None
-
-    def __init__(
-        self,
-        core: CallHost,
-        mailbox: LoopState,
-        future: "asyncio.Future[None]",
-        context: Context,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> None:
-        self.core = core
-        self.mailbox = mailbox
-        self.future = future
-        self.context = context
-        self.fn: Any = fn  # None when it has been let go
-        self.args = args
-        self.kwargs = kwargs
 
     def work(self, wake: list[Latch]) -> Entry | None:
         """Run on a worker's thread; returns what that worker does next."""
-        if self.timeout is not None:
-            self.started = self.core.now()
-        core = self.core
+        core, watched = self.core, self.due is not None
+        if watched:
+            self.started = core.now()
         try:
-            value = self.context.run(self.fn, *self.args, **self.kwargs)
+            if self.kwargs:
+                value = self.context.run(self.fn, *self.args, **self.kwargs)
+            else:  # the same, at half the price
+                value = self.context.run(self.fn, *self.args)
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
             return core.ended(self, None, error, wake)
         then = core.end(self, True)
-        if self.abandoned or self.due is not None:
+        if watched or self.abandoned:
             core.finish(self, value, None, wake)
         else:
             self.value = value
-            self.mailbox.post(self)
+            mailbox = self.mailbox
+            mailbox.letters.append(self)
+            if not mailbox.armed:
+                wake.append(mailbox)  # type: ignore[arg-type] # it can be released as well
         return then
 
     def finish(
@@ -149,6 +170,7 @@ class LoopCall:
 
     def refuse(self, error: Rejected) -> None:
         """Bring the refusal to the coroutine."""
+        self.core.unwatch(self)
         self.let_go()
         self.finish(None, error)
 
@@ -158,56 +180,94 @@ class LoopCall:
 
 
 class SubmittedCall(CallFuture[Any]):
-    """A call that was submitted: its own future."""
+    """A call that was submitted: its own future.
 
+    Whoever makes one sets what has no default, as for a :class:`LoopCall`. Its pool settles it as the
+    admission's lock decides: once it is ENDED or abandoned nobody else can.
+    """
+
+    __slots__ = (
+        "_began",
+        "_exception",
+        "_parked",
+        "_result",
+        "_state",
+        "_taken",
+        "abandoned",
+        "args",
+        "context",
+        "core",
+        "due",
+        "fn",
+        "kwargs",
+        "state",
+    )
+    core: CallHost
+    context: Context
+    fn: Any  # None when it has been let go
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    state: int
+    abandoned: bool
+    due: float | None
     counted = True
     size = 0
-    state = WAITING
-    abandoned = False
     abandoned_at: float | None = None
     timeout: float | None = None
     queue_until: float | None = None
     started: float | None = None
-    due: float | None = None
     _is_accepted = False
     _accept_lock: "threading.Lock | None" = None
 
-    def __init__(
-        self,
-        core: CallHost,
-        context: Context,
-        fn: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> None:
-        self.core = core
-        self.context = context
-        self.fn: Any = fn  # None when it has been let go
-        self.args = args
-        self.kwargs = kwargs
-
     def work(self, wake: list[Latch]) -> Entry | None:
         """Run on a worker's thread; returns what that worker does next."""
-        if self.timeout is not None:
-            self.started = self.core.now()
-        self.mark_running()
-        assert self.fn is not None  # noqa: S101 - dropped only after the run
+        core, watched = self.core, self.due is not None
+        if watched:
+            self.started = core.now()
+        self._began = True
         try:
             # Kept in no frame: whoever waits may let go of it before this thread goes on.
-            self._result = self.context.run(self.fn, *self.args, **self.kwargs)
+            if self.kwargs:
+                self._result = self.context.run(self.fn, *self.args, **self.kwargs)
+            else:  # the same, at half the price
+                self._result = self.context.run(self.fn, *self.args)
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
-            then = self.core.ended(self, None, error, wake)
+            then = core.ended(self, None, error, wake)
             del self  # break the cycle with the traceback
             return then
-        return self.core.ended(self, None, None, wake)
+        then = core.end(self, True)
+        if watched or self.abandoned or self._taken:
+            core.finish(self, None, None, wake)
+            return then
+        # What finish() comes to, without the calls.
+        self.fn = None
+        self.args = ()
+        self.kwargs = _NOTHING
+        self._state = FINISHED
+        if self._parked is not None or self._lazy_condition is not None:
+            self._announce(wake)
+        return then
 
     def finish(
         self, value: Any, error: BaseException | None, wake: list[Latch] | None = None
     ) -> None:
         """Settle the future: with an error, or with what the call has returned."""
         del value
-        if self._claim():
+        if not self._taken:
             self._settle(error, wake)
+
+    def settle_cancelled(self) -> None:
+        """The call was taken out of line."""
+        if not self._taken:
+            self._settle_cancelled()
+
+    def _claim(self) -> bool:
+        """Whether somebody who is not the pool may settle the future, before the call has ended."""
+        with self.core.admission.lock:
+            if self._taken or self.abandoned or self.state == ENDED:
+                return False
+            self._taken = True
+            return True
 
     def drop_result(self) -> None:
         """It has come too late."""
@@ -221,6 +281,7 @@ class SubmittedCall(CallFuture[Any]):
 
     def refuse(self, error: Rejected) -> None:
         """Settle the future with the refusal, and wake a submitter that is still blocked."""
+        self.core.unwatch(self)
         self.let_go()
         self.finish(None, error)
         if not self._is_accepted:
@@ -244,9 +305,8 @@ class SubmittedCall(CallFuture[Any]):
         """On the timer's thread."""
         self.core.check_deadline(self)
 
-    def _wait(self, timeout: float | None) -> None:
+    def _awaited(self) -> None:
         self.core.awaited(self)
-        super()._wait(timeout)
 
     def _withdraw(self) -> bool:
         return self.core.withdraw(self)

@@ -7,7 +7,6 @@ leaves, and its outcome is brought to whoever waits.
 
 import logging
 import threading
-from typing import Any
 
 from holdfast._core.clock import Latch
 from holdfast._core.loops import end_pass_here
@@ -17,6 +16,7 @@ from holdfast.pools._admission import Admission
 from holdfast.pools._drain import is_inside
 from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry
 from holdfast.pools._forked import forks
+from holdfast.pools._pressure import LISTENERS, tell_of
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._supply import SUPPLY
 from holdfast.pools._thread_burst import Burst
@@ -63,10 +63,7 @@ class ThreadCore:
 
     def submit_from_loop(self, call: LoopCall) -> None:
         """Give ``call`` a place at the end of the loop's pass, together with all that come in it."""
-        burst: Any = call.mailbox.burst  # a Burst; to ask would be a call for each
-        if burst is not None and burst.core is self:
-            burst.calls.append(call)
-        elif self._lone and self.admission.in_flight == 0:
+        if self._lone and self.admission.in_flight == 0:
             self.take_burst(
                 [call]
             )  # calls come one at a time: a pass of the loop would only be lost
@@ -89,21 +86,34 @@ class ThreadCore:
         admission, crew = self.admission, self.crew
         self._lone = len(calls) == 1
         self._time_some(calls)
-        worker = None
-        with self._lock:
-            crew.idle.prompt = True  # somebody waits: a woken worker should run at once
-            taken = admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
-            if taken:
-                worker = crew.needed()
+        try:
+            with self._lock:
+                worker = None
+                crew.idle.prompt = True  # somebody waits: a woken worker should run at once
+                if self._lone and crew.idle.hot is not None:
+                    worker = crew.hand_over(calls[0])
+                taken = worker is not None or admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
+                if taken and crew.searcher is None and admission.in_flight < admission.ceiling:
+                    worker = crew.needed()
+            sent = worker is None or crew.send(worker)
+        except BaseException:
+            crew.recover()
+            raise
         if not taken:
             for call in calls:
                 self._line_up_or_refuse(call)
             crew.hire()
-        elif worker is not None:
-            if not crew.send(worker):
-                crew.refuse_threadless(None)
-        elif crew.denied:
+        elif not sent:
+            crew.refuse_threadless(None)
+        elif worker is None and crew.denied:
             crew.plead()
+
+    def take_rest(self, calls: list[LoopCall]) -> None:
+        """Give each of ``calls`` a place that has none, after an interrupt."""
+        for call in calls:
+            if call.state == WAITING and not self.admission.has(call):
+                self._line_up_or_refuse(call)
+        self.crew.recover()
 
     def _time_some(self, calls: list[LoopCall]) -> None:
         timings = self.admission.timings
@@ -119,38 +129,53 @@ class ThreadCore:
             self.admission.line_up(call, may_block=True)
         except Rejected as error:
             call.state = ENDED
-            self._unwatch(call)
+            self.unwatch(call)
             call.refuse(error)
 
     def submit(self, call: SubmittedCall, *, may_block: bool) -> bool:
         """Give ``call`` a place and see to it that a worker comes; False if it is still blocked."""
-        admission = self.admission
-        if admission.timings.is_due():
-            call.fn = Timed(call.fn, admission.timings, self.now)
+        admission, crew = self.admission, self.crew
+        timings = admission.timings
+        if timings.skip > 0:  # as is_due() does, but without the call
+            timings.skip -= 1
+        elif timings.is_due():
+            call.fn = Timed(call.fn, timings, self.now)
         try:
             with self._lock:
-                queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
-                worker = self.crew.needed()
                 self._newest = id(call)
-        except BaseException:
+                worker, queued, dropped = None, True, None
+                if crew.idle.hot is not None:
+                    worker = crew.hand_over(call)
+                if worker is None:
+                    queued, dropped = admission._line_up(call, may_block=may_block)  # noqa: SLF001 - one lock for both halves of the pool
+                    if crew.searcher is None and admission.in_flight < admission.ceiling:
+                        worker = crew.needed()
+            sent = worker is None or crew.send(worker)
+            if dropped is not None:
+                admission.refuse_dropped(dropped)
+        except BaseException as error:
+            self._take_back(call, error)
+            raise
+        if not sent:
+            crew.refuse_threadless(call)
+        elif worker is None and crew.denied:
+            crew.plead()
+        return queued
+
+    def _take_back(self, call: SubmittedCall, error: BaseException) -> None:
+        """The submission has failed, or this thread was interrupted in the middle of it."""
+        if not isinstance(error, Rejected):
+            self.crew.recover()
+        self.admission.withdraw(call)
+        if call.state == WAITING:  # it had no place
             call.state = (
                 ENDED  # before the watch ends: a deadline that comes now finds nothing to do
             )
-            self._unwatch(call)
-            raise
-        if dropped is not None:
-            admission.refuse_dropped(dropped)
-        if worker is None:
-            if self.crew.denied:
-                self.crew.plead()
-        elif not self.crew.send(worker):
-            self.crew.refuse_threadless(call)
-        return queued
+        if call.state == ENDED:
+            self.unwatch(call)
 
-    def submit_blocking(self, call: SubmittedCall, *, may_block: bool) -> None:
-        """Like :meth:`submit`; blocks this thread while the queue is full."""
-        if self.submit(call, may_block=may_block):
-            return
+    def wait_for_place(self, call: SubmittedCall) -> None:
+        """Block this thread until ``call``, which is blocked before a full queue, has its place."""
         timeout = None if call.queue_until is None else max(0.0, call.queue_until - self.now())
         try:
             in_time = call.wait_accepted(timeout)
@@ -182,7 +207,7 @@ class ThreadCore:
         """Take a call back that has not started; True if it never will."""
         if not self.admission.withdraw(call):
             return False
-        self._unwatch(call)
+        self.unwatch(call)
         return True
 
     def awaited(self, call: SubmittedCall) -> None:
@@ -195,13 +220,13 @@ class ThreadCore:
         if not self.withdraw(call):
             if self.admission.abandon(call, timed_out=False):
                 self.crew.hire()
-            self._unwatch(call)
+            self.unwatch(call)
 
     def post_turn(self, turn: Work) -> bool:
         """Put a stream in line for a permit; False if the pool is closed."""
         if not self.admission.line_up_turn(turn):
             return False
-        if not self.crew.searching:
+        if self.crew.searcher is None:
             self.crew.hire(turn)
         return True
 
@@ -213,6 +238,8 @@ class ThreadCore:
         wake: list[Latch] | None = None,
     ) -> Entry | None:
         """Give the permit back, tell whoever waits, and return the call that this thread takes next."""
+        if error is not None and LISTENERS:
+            tell_of(error)
         then = self.admission.end(call, error is None)
         self.finish(call, value, error, wake)
         return then
@@ -250,9 +277,10 @@ class ThreadCore:
             moments.append(call.queue_until)
         call.due = TIMER.watch(call, max(0.0, min(moments) - now))
         if call.state == ENDED:
-            self._unwatch(call)
+            self.unwatch(call)
 
-    def _unwatch(self, call: Work) -> None:
+    def unwatch(self, call: Work) -> None:
+        """Nobody need look at the call's deadline any more; after its state has said so."""
         if call.due is not None:
             TIMER.unwatch(call, call.due)
 
@@ -285,7 +313,7 @@ class ThreadCore:
         if left > 0:
             call.due = TIMER.watch(call, left)
             if call.state == ENDED:
-                self._unwatch(call)
+                self.unwatch(call)
         elif self.admission.abandon(call, timed_out=True):
             stats = self.admission
             call.finish(
@@ -339,6 +367,10 @@ class ThreadCore:
                 describe(running_calls(others)),
             )
         return left <= 0
+
+    def where_it_runs(self) -> str:
+        """Say what runs now, for which somebody may wait, and where it stands."""
+        return describe(running_calls(self.crew.workers()))
 
     def abandoned_calls(self) -> tuple[AbandonedCall, ...]:
         """Return the calls that run although nobody waits for them."""

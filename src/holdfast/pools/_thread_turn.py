@@ -16,6 +16,7 @@ from holdfast._core.outcome import Outcome
 from holdfast.errors import Rejected
 from holdfast.pools._admission import Admission
 from holdfast.pools._entry import WAITING, Entry
+from holdfast.pools._pressure import LISTENERS, tell_of
 from holdfast.pools._stream_engine import SLICE, StreamOptions
 from holdfast.pools._window import Window
 
@@ -228,6 +229,8 @@ class ThreadTurn:
 
     def _try_again(self, error: BaseException) -> None:
         """Call again after an error, where that is asked for; leaves the last word in the self."""
+        if LISTENERS:
+            tell_of(error)
         engine = self.engine
         while True:
             delay = (

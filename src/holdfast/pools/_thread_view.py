@@ -3,6 +3,7 @@
 import asyncio
 from asyncio.events import _get_running_loop  # the one question that must cost nothing
 from collections.abc import AsyncIterable, Callable, Coroutine, Hashable, Iterable
+from concurrent.futures._base import PENDING
 from contextvars import copy_context
 from functools import wraps
 from typing import Any, Final, Literal, ParamSpec, Protocol, TypeVar, cast, overload
@@ -13,9 +14,11 @@ from holdfast._core.loops import end_pass_here, loop_state
 from holdfast._core.outcome import Outcome
 from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCall, inherit
+from holdfast.pools._entry import WAITING
 from holdfast.pools._keyed import IdempotencyKey
-from holdfast.pools._options import UNSET, Options, Ranked, Unset
+from holdfast.pools._options import UNSET, Options, Unset
 from holdfast.pools._ranked_stream import RankedThreadStream
+from holdfast.pools._reserve import kept_or_raise, with_reserve
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._stream_engine import StreamOptions
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall
@@ -30,6 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+NOTHING: Final[Any] = None  # of a type that does not say that it stays so
 PLAIN: Final = Options()
 """No bound at all: what most calls have."""
 
@@ -37,9 +41,13 @@ PLAIN: Final = Options()
 class _Owner(Protocol):
     """What a view asks of its pool."""
 
+    _core: ThreadCore
+    _reserve: ThreadCore | None
+
     @property
     def name(self) -> str: ...
     def _keyed(self, view: "ThreadCalls", key: IdempotencyKey | Unset) -> "ThreadCalls": ...
+    def _guarded(self, view: "ThreadCalls", retry: object, fallback: object) -> "ThreadCalls": ...
 
 
 class ThreadCalls:
@@ -64,7 +72,10 @@ class ThreadCalls:
         queue_timeout: float | Unset | None = UNSET,
         key: Hashable | Unset = UNSET,
         priority: float | Unset = UNSET,
+        reserved: bool | Unset = UNSET,
         idempotency_key: IdempotencyKey | Unset | None = UNSET,
+        retry: Retry | Unset | None = UNSET,
+        fallback: Any = UNSET,
     ) -> "ThreadCalls":
         """Return a light view of this pool whose calls and streams have other options.
 
@@ -74,21 +85,37 @@ class ThreadCalls:
             key: Whom they belong to, anything hashable; in a pool with ``order=Fair()`` only.
             priority: How urgent they are, lower is more, 0 is usual; in a pool with
                 ``order=Priority()`` only.
+            reserved: Whether they are clean-up work: on any permit that is free, and else on one of
+                those that a pool with ``reserved`` keeps. They wait for no rate and in no order.
             idempotency_key: Names what they do, so that a retry gets the recorded outcome; in a pool with
                 ``idempotency`` only. A string for one call, or a function of the call's arguments that
                 returns it; None is no key.
+            retry: When to try again; None never does. Each attempt stands in line anew, and between two of
+                them the call holds no permit. All retries of the process share one budget
+                (:func:`~holdfast.set_retry_budget`).
+            fallback: What to give instead of a refusal or a timeout: a value, a function of the call's
+                arguments, or a :class:`~holdfast.limits.fallback.Fallback`; None gives the error.
 
         Raises:
-            ValueError: ``key``, ``priority`` or ``idempotency_key`` would mean nothing to this pool, or is
-                none.
+            ValueError: ``key``, ``priority``, ``reserved`` or ``idempotency_key`` would mean nothing to this
+                pool, or is none.
         """
-        view = ThreadCalls()
-        view._core = self._core
-        view._options = self._options.with_(timeout, queue_timeout, key, priority)
-        view._owner = self._pool
-        if idempotency_key is UNSET or idempotency_key is None:
+        options = self._options.with_(timeout, queue_timeout, key, priority)
+        view = self._view(reserved, options)
+        if idempotency_key is not UNSET and idempotency_key is not None:
+            view = self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
+        if retry is UNSET and fallback is UNSET:
             return view
-        return self._pool._keyed(view, idempotency_key)  # noqa: SLF001 - its own view
+        return self._pool._guarded(view, retry, fallback)  # noqa: SLF001 - likewise
+
+    def _view(self, reserved: bool | Unset, options: Options) -> "ThreadCalls":
+        pool = self._pool
+        core, kept = pool._core, pool._reserve  # noqa: SLF001 - its own view
+        if reserved is True or (reserved is UNSET and self._core is kept):
+            core = kept_or_raise(kept, core.admission.name)
+        view = ThreadCalls()
+        view._core, view._options, view._owner = core, options, pool
+        return view
 
     async def run(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call ``fn`` on a worker thread and return what it returns.
@@ -110,26 +137,37 @@ class ThreadCalls:
         """
         loop = asyncio.get_running_loop()
         until = inherited()
-        make = LoopCall if until is None else DeadlineLoopCall
-        call = make(
-            self._core, loop_state(loop), loop.create_future(), copy_context(), fn, args, kwargs
-        )
+        call = LoopCall() if until is None else DeadlineLoopCall()
+        call.core = core = self._core
+        call.mailbox = mailbox = loop_state(loop)
+        call.future = loop.create_future()
+        call.context = copy_context()
+        call.fn = fn
+        call.args = args
+        call.kwargs = kwargs
+        call.state = WAITING
+        call.abandoned = False
+        call.due = call.error = NOTHING
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
-        self._core.submit_from_loop(call)
         try:
+            burst: Any = mailbox.burst  # a Burst; to ask would be a call for each
+            if burst is not None and burst.core is core:
+                burst.calls.append(call)
+            else:
+                core.submit_from_loop(call)
             await call.future
-        except asyncio.CancelledError:
-            self._core.give_up(call)
+        except BaseException:  # cancelled, or interrupted
+            core.give_up(call)
             raise
-        error = call.error
-        if error is not None:
+        if (error := call.error) is not None:
             call.error = None
             try:
                 raise error
             finally:
                 del error  # break the cycle with the traceback
-        return cast("R", call.value)
+        value: R = call.value
+        return value
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> CallFuture[R]:
         """Queue ``fn(*args, **kwargs)`` and return its future, which blocking code and ``await`` can wait for.
@@ -145,24 +183,31 @@ class ThreadCalls:
             UnderPressure: Before start: the system refused the pool its first thread.
         """
         until = inherited()
-        make = SubmittedCall if until is None else DeadlineSubmittedCall
-        call = make(self._core, copy_context(), fn, args, kwargs)
+        call: SubmittedCall = SubmittedCall() if until is None else DeadlineSubmittedCall()
+        call.core = core = self._core
+        call.context = copy_context()
+        call.fn = fn
+        call.args = args
+        call.kwargs = kwargs
+        call.state = WAITING
+        call._state = PENDING  # noqa: SLF001 - as in a constructor, without the call of one
+        call.abandoned = call._began = call._taken = False  # noqa: SLF001 - as above
+        call.due = call._exception = call._parked = None  # noqa: SLF001 - as above
         if self._options is not PLAIN or until is not None:
             self._apply_options(call, until)
         loop = _get_running_loop()
-        may_block = loop is None
         if loop is not None:
             loop_state(loop)  # from now on its close can be told from the pool's own
-        if not may_block:
             end_pass_here()  # the calls that came before this one
-        self._core.submit_blocking(call, may_block=may_block)
+            core.submit(call, may_block=False)
+        elif not core.submit(call, may_block=True):
+            core.wait_for_place(call)
         return call
 
     def _apply_options(self, call: LoopCall | SubmittedCall, until: float | None) -> None:
         options = self._options
         if options.special:
-            call.size = options.size_of(call.args, call.kwargs)
-            cast("Ranked", call).rank = options.rank
+            options.mark(call)
         call.timeout = options.timeout
         if options.queue_timeout is not None:
             call.queue_until = self._core.now() + options.queue_timeout
@@ -277,6 +322,8 @@ class ThreadCalls:
         on_end: Callable[[], None] | None,
     ) -> Stream[Any]:
         check.callable_("fn", fn)
+        if self._options.pace is not None:
+            fn = self._options.pace.around_item(fn, blocking=True)
         options = StreamOptions(
             limit=limit,
             buffer=buffer,
@@ -350,4 +397,4 @@ class ThreadCalls:
 
     def stats(self) -> PoolStats:
         """Return one consistent reading of the pool."""
-        return self._core.stats()
+        return with_reserve(self._core, self._pool._reserve)  # noqa: SLF001 - its own view

@@ -3,19 +3,30 @@
 States of the timer: idle (no thread) -> running (a thread waits for the earliest deadline) -> idle,
 when nothing has been watched for a second. ``watch`` starts the thread or wakes it if its entry is
 now the earliest; all under one lock, so the thread can't end with an entry left behind.
+
+Where the system refuses the thread, ``watch`` says so and watches nothing, so that a call with a
+deadline can be refused. What would be forgotten for ever by that, a look at a line that stands still, is
+kept by ``remind`` all the same (*threadless*); then whoever has to wait anyway stands in for the thread:
+the loop on which it was asked for, threads that wait for a call, idle workers.
 """
 
+import contextlib
 import os
 import threading
+from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from typing import Protocol
 
 from holdfast._core import clock
+from holdfast._core.clock import Clock, Latch
+from holdfast._core.loops import loop_state
 from holdfast._core.wheel import Wheel
 from holdfast.pools._threads import start_thread
 
-__all__ = ("TIMER", "Timed", "Timer")
+__all__ = ("TIMER", "Timed", "Timer", "patient")
 
 _LINGER = 1.0
+_LONGEST_LOOK = 0.1
+"""Seconds between two looks of whoever stands in for the thread."""
 
 
 class Timed(Protocol):
@@ -41,6 +52,7 @@ class Timer:
         self._wakes_at = 0.0
         self._woken = False
         self._ending = False
+        self.threadless = False  # something is kept in the wheel, and the system refuses the thread
 
     def watch(self, entry: Timed, delay: float) -> float:
         """Expire ``entry`` in ``delay`` seconds; returns the key that :meth:`unwatch` takes.
@@ -50,16 +62,62 @@ class Timer:
         """
         with self.lock:
             when = self._wheel.add(entry, clock.now(), delay)
-            if self._thread is None:
-                self._ending = False
-                try:
-                    self._thread = start_thread("holdfast:timer", self._run)
-                except RuntimeError:
-                    self._wheel.discard(entry, when)
-                    raise
-            elif when < self._wakes_at:
-                self._wake()
+            try:
+                self._see_to_it(when)
+            except RuntimeError:
+                self._wheel.discard(entry, when)
+                raise
         return when
+
+    def remind(self, entry: Timed, delay: float) -> None:
+        """Expire ``entry`` in ``delay`` seconds, also where the system refuses the thread."""
+        with self.lock:
+            when = self._wheel.add(entry, clock.now(), delay)
+            try:
+                self._see_to_it(when)
+            except RuntimeError:
+                self.threadless = True
+        if self.threadless and (loop := _get_running_loop()) is not None:
+            loop_state(loop).watch(_StandIn(self), delay)
+
+    def stand_in(self, waits: Clock, latch: Latch, timeout: float | None) -> bool:
+        """Wait for ``latch``, and do the thread's work meanwhile, for as long as there is no thread.
+
+        Returns:
+            Whether the latch was released within ``timeout`` seconds.
+        """
+        until = None if timeout is None else clock.now() + timeout
+        while self.threadless:
+            left = _LONGEST_LOOK if until is None else until - clock.now()
+            if waits.acquire(latch, max(0.0, min(left, self._look()))):
+                return True
+            if until is not None and clock.now() >= until:
+                return False
+        return waits.acquire(latch, None if until is None else max(0.0, until - clock.now()))
+
+    def _look(self) -> float:
+        """Expire what is due, ask for the thread again, and say in how many seconds to look again."""
+        with self.lock:
+            now = clock.now()
+            due = self._wheel.pop_due(now)
+            following = self._wheel.next_due()
+            if following is None:
+                self.threadless = False
+            else:
+                with contextlib.suppress(RuntimeError):
+                    self._see_to_it(following)
+        for entry in due:
+            entry.expire()
+        return _LONGEST_LOOK if following is None else min(following - now, _LONGEST_LOOK)
+
+    def _see_to_it(self, when: float) -> None:
+        """Under the lock: have somebody look at the wheel at ``when``."""
+        if self._thread is None:
+            self._ending = False
+            self._thread = start_thread("holdfast:timer", self._run)
+            self.threadless = False
+        elif when < self._wakes_at:
+            self._wake()
 
     def unwatch(self, entry: Timed, when: float) -> None:
         """Forget ``entry``; does nothing if it has expired."""
@@ -108,7 +166,31 @@ class Timer:
                     self._woken = False
 
 
+class _StandIn:
+    """On a loop: looks in the thread's place."""
+
+    __slots__ = ("_timer",)
+
+    def __init__(self, timer: Timer) -> None:
+        self._timer = timer
+
+    def expire(self) -> None:
+        timer = self._timer
+        pause = timer._look() if timer.threadless else None  # noqa: SLF001 - this very module's
+        loop = _get_running_loop()
+        if pause is not None and loop is not None:
+            loop_state(loop).watch(self, pause)  # once in vain, perhaps, if there is a thread now
+
+
 TIMER = Timer()
+
+
+def patient(waits: Clock, latch: Latch, timeout: float | None) -> bool:
+    """Wait for ``latch`` up to ``timeout`` seconds; whoever waits may stand in for the timer."""
+    if TIMER.threadless:
+        return TIMER.stand_in(waits, latch, timeout)
+    return waits.acquire(latch, timeout)
+
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=TIMER.after_fork)

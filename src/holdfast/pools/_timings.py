@@ -3,9 +3,9 @@
 Purpose: histograms of every pool's waiting and running times.
 
 Every call is timed, but for quick ones: after a call that ran for less than a millisecond, the next
-seven are not, and each that is timed counts for eight; to time it can cost a tenth of a short call.
-So a histogram's count is that of all calls to within a few, and a rare slow one among many quick ones
-is seen with a chance of one in eight.
+seven are not, and each that is timed counts for eight; after one of less than 50 microseconds it is one
+in sixty-four. To time a call costs more than to run the smallest ones. So a histogram's count is that of
+all calls to within one stride, and a rare slow one among many quick ones is seen with that chance.
 
 Guarantees: whoever records takes no lock and loses nothing: records go to a deque, whose steps can't be
 torn, and are counted when somebody asks or when there are many.
@@ -18,13 +18,19 @@ from typing import Any, Final
 
 from holdfast.pools.histogram import BUCKETS, Histogram, bucket_of
 
-__all__ = ("QUICK", "STRIDE", "Timed", "Timing", "Timings")
+__all__ = ("INSTANT", "QUICK", "STRIDE", "WIDE_STRIDE", "Timed", "Timing", "Timings")
 
 QUICK: Final = 1e-3
 """Seconds under which a call is quick."""
 
 STRIDE: Final = 8
 """Of the quick calls, one in so many is timed."""
+
+INSTANT: Final = 50e-6
+"""Seconds under which a call is over before it could be timed for nothing."""
+
+WIDE_STRIDE: Final = 64
+"""Of these, one in so many is timed."""
 
 _MANY: Final = 512
 
@@ -66,7 +72,7 @@ class Timings:
 
     def record(self, waited_s: float, ran_s: float, weight: int) -> None:
         """Count a call that waited (below 0: it did not stand in line) and ran so long ``weight`` times."""
-        self.stride = STRIDE if ran_s < QUICK else 1
+        self.stride = 1 if ran_s >= QUICK else STRIDE if ran_s >= INSTANT else WIDE_STRIDE
         self._records.append((waited_s, ran_s, weight))
         if len(self._records) >= _MANY:
             self._count()

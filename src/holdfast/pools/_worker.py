@@ -32,6 +32,8 @@ class Worker:
     """A thread, for as long as it serves one pool; changed only under that pool's lock."""
 
     __slots__ = (
+        "begun",
+        "entry",
         "fresh",
         "gone",
         "latch",
@@ -40,18 +42,24 @@ class Worker:
         "number",
         "passed_on",
         "reserved",
-        "searching",
+        "resting",
         "served",
+        "slot",
         "thread",
+        "void",
     )
 
     def __init__(self, number: int, thread: threading.Thread | None = None) -> None:
         self.number = number
         self.thread = thread
-        self.fresh = thread is None  # its thread is not started yet
+        self.fresh = thread is None  # its thread is not asked for yet
+        self.begun = thread is not None  # its thread is there
+        self.void = False  # it was given up before that, by whoever was interrupted meanwhile
+        self.slot = thread is not None  # it has one of the process's supply
         self.lock = closed_lock()
         self.latch = self.lock  # what it waits on: its own lock, or the pool's hot seat
-        self.searching = True
+        self.resting = False  # it is idle
+        self.entry: Entry | None = None  # a call that was handed to it while it was
         self.served = False  # it has had a call of this pool
         self.leaving = False  # it was asked to give up its slot
         self.reserved = False  # on leaving: its slot stays the pool's

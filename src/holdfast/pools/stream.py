@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 from holdfast._core.clock import Clock
 from holdfast._core.latch import closed_lock
 from holdfast._core.loops import LoopState, loop_state
-from holdfast.pools._deadlock_looks import note_stream
-from holdfast.pools._deadlock_park import park
+from holdfast.pools._deadlock_notes import note_stream
+from holdfast.pools._deadlock_waits import park
 from holdfast.pools._window import Window
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Final, Protocol, Self
 
 from holdfast.errors import UnderPressure
 
-__all__ = ("Draw", "Lender", "Wanted", "reserve_of", "shortage")
+__all__ = ("Draw", "Lender", "LookAgain", "Wanted", "reserve_of", "shortage")
 
 _SHOWN: Final = 5
 
@@ -46,9 +46,15 @@ class Supply(Protocol):
         """The same, from where no lock can be taken."""
         ...
 
+    def look_again(self) -> None:
+        """Somebody waits, and others may have closed something."""
+        ...
+
 
 class Draw:
     """The right to so many descriptors. Given back once: by ``give_back``, ``with``, or the collector.
+
+    Made by a supply only: see :meth:`holdfast.track.descriptors.DescriptorSupply.take`.
 
     Attributes:
         owner: Who asked for it.
@@ -110,6 +116,19 @@ class Wanted:
         self.most = most
         self.least = least
         self.is_open = is_open
+
+
+class LookAgain:
+    """Comes due on the process's timer while somebody waits."""
+
+    __slots__ = ("_supply",)
+
+    def __init__(self, supply: Supply) -> None:
+        self._supply = supply
+
+    def expire(self) -> None:
+        """On the timer's thread."""
+        self._supply.look_again()
 
 
 def shortage(

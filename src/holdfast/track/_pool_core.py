@@ -20,7 +20,7 @@ closing (nobody is let in, what comes back is closed) -> closed (no slot is left
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from holdfast.errors import Rejected
 from holdfast.limits import Retry
@@ -54,11 +54,7 @@ class PoolCore(PoolPlaces[T]):
     def start_clean(self) -> None:
         """As in a child after a fork: nothing is open here, and nobody waits."""
         super().start_clean()
-        self.line: OrderedDict[Place[Lease[T]], None] = OrderedDict()
         self.ending: OrderedDict[Place[bool], None] = OrderedDict()
-        self.failure: BaseException | None = None
-        self.failures = 0
-        self.retry_at = 0.0
 
     # ------------------------------------------------------------ asking
 
@@ -96,18 +92,18 @@ class PoolCore(PoolPlaces[T]):
             return self.refused(error)
 
     def leave(self, place: Place[Any]) -> None:
-        """See :class:`holdfast.track._place.Host`."""
+        """See :class:`holdfast.track._place.Host`: a wait was broken off."""
         with self:
             self._take_out(place)
 
     unheard = leave
 
     def leave_later(self, place: Place[Any]) -> None:
-        """See :class:`holdfast.track._place.Host`."""
+        """See :class:`holdfast.track._place.Host`: one was thrown away."""
         self.later.put(lambda: self._take_out(place))
 
     def expire(self, place: Place[Any]) -> None:
-        """See :class:`holdfast.track._place.Host`."""
+        """See :class:`holdfast.track._place.Host`: one has waited long enough."""
         with self:
             if place.state != WAITING:
                 return
@@ -297,7 +293,7 @@ class PoolCore(PoolPlaces[T]):
                 self.counters.withdrawn += 1
         elif place.state == SERVED and place.thing is not None and place.thing is not True:
             lease, place.thing = place.thing, None
-            slot = lease.forget() if isinstance(lease, Lease) else None
+            slot = cast("Lease[T]", lease).forget() if isinstance(lease, Lease) else None
             if slot is not None and slot.state == LENT:
                 self.counters.withdrawn += 1
                 self._untouched(slot)

@@ -191,7 +191,7 @@ class LoopHome(_AnyHome[T]):
         self.mailbox: LoopState = loop_state(loop)
         self._loop = weakref.ref(loop)
         self._tasks: set[asyncio.Task[None]] = set()
-        here = weakref.ref(self)
+        here: weakref.ref[LoopHome[Any]] = weakref.ref(self)
         self._end = LoopEnd(lambda: _end(here))
 
     def open(self, slot: Slot[T]) -> None:

@@ -1,10 +1,10 @@
 """The right to use one resource for a while."""
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from holdfast.track._pool_core import PoolCore
+    from holdfast.track._pool_options import PoolOptions
     from holdfast.track._pool_slot import Slot
     from holdfast.track._registry import Record
 
@@ -13,8 +13,22 @@ __all__ = ("Lease",)
 T = TypeVar("T")
 
 
+class LeaseHost(Protocol[T]):
+    """The pool, as a lease sees it."""
+
+    options: "PoolOptions"
+
+    def give_back(self, slot: "Slot[T]", /, *, spoilt: str = "") -> bool:
+        """A loan has ended; whether the resource has to be reset."""
+        ...
+
+    def lost(self, slot: "Slot[T]", /) -> None:
+        """A lease was collected."""
+        ...
+
+
 class Lease(Generic[T]):
-    """A resource that was borrowed, until it is given back. Made by a :class:`ResourcePool` only.
+    """A resource that was borrowed, until it is given back. Made by a pool only: see :class:`ResourcePool`.
 
     One that is dropped without having been given back ends when it is collected: its resource is closed,
     because nobody knows in what state it is, and its line is logged.
@@ -28,7 +42,7 @@ class Lease(Generic[T]):
 
     __slots__ = ("__weakref__", "_core", "_slot", "record", "was_idle_s")
 
-    def __init__(self, core: "PoolCore[T]", slot: "Slot[T]", was_idle_s: float) -> None:
+    def __init__(self, core: LeaseHost[T], slot: "Slot[T]", was_idle_s: float) -> None:
         self._core = core
         self._slot: Slot[T] | None = slot
         self.was_idle_s = was_idle_s
@@ -62,7 +76,7 @@ class Lease(Generic[T]):
         return slot
 
     def take(self, slot: "Slot[T]") -> None:
-        """Put the slot into it again; for the pool."""
+        """Put ``slot`` into it again; for the pool."""
         self._slot = slot
 
     def release(self) -> None:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 from holdfast._core import check
 
@@ -59,14 +59,15 @@ def sizes(min_size: int, max_size: int) -> tuple[int, int]:
     return min_size, most
 
 
-def leak_thresholds(leak_after: Any) -> tuple[float | None, float | None]:
+def leak_thresholds(leak_after: object) -> tuple[float | None, float | None]:
     """Return after how many seconds a loan is slow, and leaked."""
     if not isinstance(leak_after, tuple):
         return None, check.seconds("leak_after", leak_after)
-    if len(leak_after) != 2:  # noqa: PLR2004 - a pair
+    pair = cast("tuple[object, ...]", leak_after)
+    if len(pair) != 2:  # noqa: PLR2004 - a pair
         msg = f"leak_after must be seconds, or a pair of them (slow, leaked), not {leak_after!r}"
         raise ValueError(msg)
-    slow, leaked = (check.seconds("leak_after", one) for one in leak_after)
+    slow, leaked = (check.seconds("leak_after", one) for one in pair)
     if slow is not None and leaked is not None and slow >= leaked:
         msg = f"leak_after must have slow before leaked, not {leak_after!r}"
         raise ValueError(msg)
@@ -81,7 +82,7 @@ def _finite(name: str, value: object) -> float:
     return seconds
 
 
-def checked_options(  # noqa: PLR0913 - the options of a pool
+def checked_options(
     *,
     name: str,
     min_size: int,

@@ -5,6 +5,7 @@ asking the timer) is put on the list ``todo`` meanwhile, and done by whoever has
 """
 
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from holdfast._core.clock import Clock
@@ -17,6 +18,7 @@ from holdfast.track._pool_stats import PoolCounters
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holdfast.track._place import Place
     from holdfast.track._pool_home import Home
 
 __all__ = ("PoolPlaces",)
@@ -34,6 +36,9 @@ class PoolPlaces(Generic[T]):
         lent, opening, closing: How many places are in these states.
         fill_home: Where ``min_size`` is to be kept; None while the pool has not been opened.
         closed: Whether the pool lets nobody in any more.
+        line: Those who wait, first come first.
+        failure, failures: Why the last ``create`` failed, and how many have in a row; None, 0.
+        retry_at: Before then none is tried.
         todo: What is to be done when the lock was released.
         later: What was left by finalizers, to be done under the lock.
     """
@@ -52,8 +57,15 @@ class PoolPlaces(Generic[T]):
         self.slots: dict[Slot[T], None] = {}
         self.homes: dict[Home[T], None] = {}
         self.fill_home: Home[T] | None = None
-        self.idle_count = self.lent = self.opening = self.closing = 0
+        self.idle_count: int = 0
+        self.lent: int = 0
+        self.opening: int = 0
+        self.closing: int = 0
         self.todo: list[tuple[Callable[..., None], Any]] = []
+        self.line: OrderedDict[Place[Any], None] = OrderedDict()
+        self.failure: BaseException | None = None
+        self.failures = 0
+        self.retry_at = 0.0
         self.later: Later[Callable[[], object]] = Later()
 
     def __enter__(self) -> None:

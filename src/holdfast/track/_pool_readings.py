@@ -6,12 +6,12 @@ from holdfast.track._pool_slot import LEAKED, LENT, Holder, holder_of
 from holdfast.track._pool_stats import ResourceStats
 
 if TYPE_CHECKING:
-    from holdfast.track._pool_core import PoolCore
+    from holdfast.track._pool_places import PoolPlaces
 
 __all__ = ("holders", "stats_of")
 
 
-def holders(core: "PoolCore[Any]") -> tuple[Holder, ...]:
+def holders(core: "PoolPlaces[Any]") -> tuple[Holder, ...]:
     """Return who has a resource now, the longest first.
 
     With or without the lock: copying the table of slots is one step of the interpreter.
@@ -21,7 +21,7 @@ def holders(core: "PoolCore[Any]") -> tuple[Holder, ...]:
     return tuple(holder_of(slot, now) for slot in sorted(lent, key=lambda slot: slot.lent_at))
 
 
-def stats_of(core: "PoolCore[Any]") -> ResourceStats:
+def stats_of(core: "PoolPlaces[Any]") -> ResourceStats:
     """Return the figures; under the lock, for one consistent reading."""
     counters, options = core.counters, core.options
     size = len(core.slots)

@@ -8,7 +8,7 @@ from holdfast.track._pool_slot import LEAKED, Slot, holder_of
 from holdfast.track._site import Site
 
 if TYPE_CHECKING:
-    from holdfast.track._pool_core import PoolCore
+    from holdfast.track._pool_places import PoolPlaces
 
 __all__ = ("Loan", "tell_failure", "tell_late", "tell_lost", "tell_return")
 
@@ -26,7 +26,7 @@ class Loan:
     leaked: bool
 
     @classmethod
-    def of(cls, core: "PoolCore[Any]", slot: Slot[Any], now: float) -> Self:
+    def of(cls, core: "PoolPlaces[Any]", slot: Slot[Any], now: float) -> Self:
         """Take it down; under the lock."""
         holder = holder_of(slot, now)
         return cls(core.options.owner, holder.who, slot.site, holder.held_s, slot.stage == LEAKED)

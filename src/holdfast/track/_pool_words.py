@@ -15,7 +15,7 @@ from holdfast.track._pool_readings import holders, stats_of
 from holdfast.track._pool_slot import LENT, Asked, Holder
 
 if TYPE_CHECKING:
-    from holdfast.track._pool_core import PoolCore
+    from holdfast.track._pool_places import PoolPlaces
 
 __all__ = (
     "blocking_refusal",
@@ -43,13 +43,13 @@ def told_by_line(found: tuple[Holder, ...]) -> str:
     return ", ".join(told[:_SHOWN]) + more
 
 
-def closed_refusal(core: "PoolCore[Any]") -> PoolClosed:
+def closed_refusal(core: "PoolPlaces[Any]") -> PoolClosed:
     """The pool is closed."""
     msg = f"{core.options.owner} is closed and lends nothing any more; make a new one"
     return PoolClosed(msg, stats=stats_of(core))
 
 
-def full_refusal(core: "PoolCore[Any]") -> QueueFull:
+def full_refusal(core: "PoolPlaces[Any]") -> QueueFull:
     """Too many wait already."""
     msg = (
         f"{core.options.owner}: {len(core.line)} wait already, as many as max_waiting allows; "
@@ -58,7 +58,7 @@ def full_refusal(core: "PoolCore[Any]") -> QueueFull:
     return QueueFull(msg, stats=stats_of(core))
 
 
-def blocking_refusal(core: "PoolCore[Any]") -> QueueFull:
+def blocking_refusal(core: "PoolPlaces[Any]") -> QueueFull:
     """Nothing is idle, and the caller must not block, because it runs a loop."""
     msg = (
         f"{core.options.owner}: nothing is idle, and waiting here would freeze the event loop of this "
@@ -67,7 +67,7 @@ def blocking_refusal(core: "PoolCore[Any]") -> QueueFull:
     return QueueFull(msg, stats=stats_of(core))
 
 
-def timeout_refusal(core: "PoolCore[Any]", waited_s: float) -> Rejected:
+def timeout_refusal(core: "PoolPlaces[Any]", waited_s: float) -> Rejected:
     """It has waited for its whole timeout."""
     failure = core.failure
     starved = isinstance(failure, UnderPressure) and not core.lent
@@ -81,7 +81,7 @@ def timeout_refusal(core: "PoolCore[Any]", waited_s: float) -> Rejected:
     return error
 
 
-def own_deadlock(core: "PoolCore[Any]", asked: Asked) -> WouldDeadlock | None:
+def own_deadlock(core: "PoolPlaces[Any]", asked: Asked) -> WouldDeadlock | None:
     """Whether all there can be is held by the very one who asks, in blocks that enclose the asking."""
     slots = core.slots
     if not asked.in_block or len(slots) < core.options.max_size:
@@ -101,7 +101,7 @@ def own_deadlock(core: "PoolCore[Any]", asked: Asked) -> WouldDeadlock | None:
     return WouldDeadlock(msg, stats=stats_of(core), cycle=cycle)
 
 
-def leak_report(core: "PoolCore[Any]") -> Leaked | None:
+def leak_report(core: "PoolPlaces[Any]") -> Leaked | None:
     """Return what is still out when the pool has closed, or None."""
     found = holders(core)
     with core:
@@ -119,7 +119,7 @@ def leak_report(core: "PoolCore[Any]") -> Leaked | None:
     return Leaked(msg, held=held)
 
 
-def _state(core: "PoolCore[Any]") -> str:
+def _state(core: "PoolPlaces[Any]") -> str:
     """What there is, who has it, and why there is not more; under the lock."""
     found = holders(core)
     told = f": {told_by_line(found)}" if found else ""

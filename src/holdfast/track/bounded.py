@@ -147,7 +147,9 @@ class _Order:
         return result
 
 
-def _closable(result: object) -> Any:
+def _closable(result: Any) -> Any:
     """What of a result can be closed: itself, or the first such member of a tuple."""
-    members: tuple[Any, ...] = (result, *result) if isinstance(result, tuple) else (result,)
+    members: list[Any] = [result]
+    if type(result) is tuple:
+        members += result
     return next((one for one in members if closer_of(one, awaitable=False) is not None), None)

@@ -36,7 +36,7 @@ from holdfast.pools._timer import TIMER
 from holdfast.pools.budget import current_budget
 from holdfast.sense import overview  # for the budget: at the limit nothing can be imported any more
 from holdfast.sense.own import read_own_descriptors
-from holdfast.track._draws import Draw, Lender, Wanted, reserve_of, shortage
+from holdfast.track._draws import Draw, Lender, LookAgain, Wanted, reserve_of, shortage
 from holdfast.track._later import Later
 from holdfast.track._place import GONE, REFUSED, SERVED, WAITING, LoopPlace, Place, ThreadPlace
 
@@ -191,20 +191,20 @@ class DescriptorSupply:
     # ------------------------------------------------------------ of a draw
 
     def opened(self, draw: Draw) -> None:
-        """A draw's descriptors are open."""
+        """The descriptors of a ``draw`` are open."""
         with self._holding():
             if not draw.is_open:
                 draw.is_open = True
                 self._opening -= draw.count if draw.era == self._era else 0
 
     def return_(self, draw: Draw) -> None:
-        """A draw's descriptors are closed."""
+        """The descriptors of a ``draw`` are closed."""
         self.return_later(draw)
         if self._line:
             self._pump()
 
     def return_later(self, draw: Draw) -> None:
-        """The same, from where no lock can be taken."""
+        """Do the same as :meth:`return_` from where no lock can be taken."""
         count, draw.count = draw.count, 0
         if count:
             self._returned.put((draw.owner, count, self._is_opening(draw)))
@@ -212,19 +212,19 @@ class DescriptorSupply:
     # ------------------------------------------------------------ of a place in the line
 
     def leave(self, place: Place[Draw]) -> None:
-        """See :class:`holdfast.track._place.Host`."""
+        """See :class:`holdfast.track._place.Host`: a wait was broken off."""
         with self._holding():
             self._take_out(place)
         self._pump()
 
     def leave_later(self, place: Place[Draw]) -> None:
-        """See :class:`holdfast.track._place.Host`."""
+        """See :class:`holdfast.track._place.Host`: one was thrown away."""
         self._left.put(place)
 
     unheard = leave
 
     def expire(self, place: Place[Draw]) -> None:
-        """See :class:`holdfast.track._place.Host`."""
+        """See :class:`holdfast.track._place.Host`: one has waited long enough."""
         refusal = self._refusal(place.wants, clock.now() - place.since)
         with self._holding():
             if place.state == WAITING:
@@ -351,7 +351,7 @@ class DescriptorSupply:
             pause = self._pause
             self._pause = min(2 * pause, _LONGEST_PAUSE)
         try:
-            TIMER.watch(_LookAgain(self), pause)
+            TIMER.watch(LookAgain(self), pause)
         except RuntimeError:  # no thread to be had: those who give back look as well
             self._watched = False
 
@@ -387,19 +387,6 @@ class DescriptorSupply:
         """Start clean in a child: those who waited stayed with the parent, what is open is here too."""
         self._era += 1
         self._start_clean()
-
-
-class _LookAgain:
-    """Comes due while somebody waits."""
-
-    __slots__ = ("_supply",)
-
-    def __init__(self, supply: DescriptorSupply) -> None:
-        self._supply = supply
-
-    def expire(self) -> None:
-        """On the timer's thread."""
-        self._supply.look_again()
 
 
 DESCRIPTORS: Final = DescriptorSupply()

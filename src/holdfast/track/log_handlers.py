@@ -14,7 +14,7 @@ import logging.handlers
 import os
 import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -59,10 +59,10 @@ def duplicate_log_handlers() -> tuple[DuplicateHandlers, ...]:
     Returns:
         One record for each destination, the one with most handlers first.
     """
-    handlers: dict[Hashable, dict[int, str]] = {}
-    loggers: dict[Hashable, dict[str, None]] = {}
+    handlers: dict[Destination, dict[int, str]] = {}
+    loggers: dict[Destination, dict[str, None]] = {}
     for logger in _loggers():
-        met: dict[Hashable, list[tuple[logging.Handler, str]]] = {}
+        met: dict[Destination, list[tuple[logging.Handler, str]]] = {}
         for handler, owner in _reached(logger):
             place = _destination(handler)
             if place is not None:
@@ -112,7 +112,7 @@ class HandlerGuard:
 
     def __init__(self) -> None:
         self.refused = 0
-        self._told: set[Hashable] = set()
+        self._told: set[Destination] = set()
         self._sites: weakref.WeakKeyDictionary[logging.Handler, Site] = weakref.WeakKeyDictionary()
         self._undo: Callable[[], None] | None = None
 
@@ -125,9 +125,9 @@ class HandlerGuard:
 
         def undo() -> None:
             if logging.Logger.addHandler is add_handler:
-                logging.Logger.addHandler = before  # type: ignore[method-assign] # taken back
+                setattr(logging.Logger, _METHOD, before)
 
-        logging.Logger.addHandler = add_handler  # type: ignore[method-assign] # that is what guarding is
+        setattr(logging.Logger, _METHOD, add_handler)
         self._undo = undo
         return self
 
@@ -138,7 +138,7 @@ class HandlerGuard:
             undo()
 
     def add(self, logger: logging.Logger, handler: logging.Handler) -> None:
-        """Add a handler, or refuse it: close it, and say so once for each destination."""
+        """Add ``handler`` to ``logger``, or refuse it: close it, and say so once for each destination."""
         with _adding:
             known = _known(logger, handler)
             if known is None or known is handler:
@@ -149,7 +149,7 @@ class HandlerGuard:
         handler.close()
         self.refused += 1
         place = _destination(handler)
-        if place not in self._told:
+        if place is not None and place not in self._told:
             self._told.add(place)
             first = self._sites.get(known)
             log.warning(
@@ -196,6 +196,8 @@ def guard_log_handlers() -> HandlerGuard:
     return HandlerGuard().start()
 
 
+_METHOD: Final = "addHandler"
+
 _adding: Final = threading.RLock()
 _add: Final = logging.Logger.addHandler
 
@@ -223,32 +225,32 @@ def _reached(logger: logging.Logger) -> Iterator[tuple[logging.Handler, str]]:
         at = at.parent if at.propagate else None
 
 
-def _destination(handler: logging.Handler) -> Hashable | None:
+Destination = tuple[tuple[str, ...], int, tuple[int, ...]]
+"""The place that a handler writes to, its level, and its filters."""
+
+
+def _destination(handler: logging.Handler) -> Destination | None:
     """Where it writes, with what it lets through; None where nobody knows."""
     place = _place(handler)
-    if place is None:
-        return None
-    return (*place, handler.level, tuple(map(id, handler.filters)))
+    return None if place is None else (place, handler.level, tuple(map(id, handler.filters)))
 
 
-def _place(handler: logging.Handler) -> tuple[Hashable, ...] | None:
+def _place(handler: logging.Handler) -> tuple[str, ...] | None:
     if isinstance(handler, logging.FileHandler):
         return ("file", os.path.realpath(handler.baseFilename))
     if isinstance(handler, logging.handlers.SocketHandler):
-        return (type(handler).__name__, handler.host, handler.port)
+        return (type(handler).__name__, handler.host, str(handler.port))
     if isinstance(handler, logging.handlers.SysLogHandler):
-        return ("syslog", str(handler.address), handler.facility)
+        return ("syslog", str(handler.address), str(handler.facility))
     if isinstance(handler, logging.handlers.HTTPHandler):
         return ("http", handler.host, handler.url)
     if isinstance(handler, logging.StreamHandler):
-        return ("stream", id(handler.stream))
+        return ("stream", str(id(vars(handler).get("stream"))))
     return None
 
 
-def _told(place: Hashable | None) -> str:
-    if not isinstance(place, tuple):
-        return "an unknown destination"
-    kind, *where = place[:-2]
+def _told(place: Destination) -> str:
+    kind, *where = place[0]
     if kind == "file":
-        return str(where[0])
-    return "one stream" if kind == "stream" else f"{kind} {':'.join(map(str, where))}"
+        return where[0]
+    return "one stream" if kind == "stream" else f"{kind} {':'.join(where)}"

@@ -116,7 +116,7 @@ class ResourcePool(Generic[T]):
 
     def __init__(  # noqa: PLR0913 - the options of a pool, keyword-only
         self,
-        create: Callable[[], T] | Callable[[], Awaitable[T]],
+        create: Callable[[], Awaitable[T]] | Callable[[], T],
         destroy: Callable[[T], Any] | None = None,
         *,
         max_size: int = 10,

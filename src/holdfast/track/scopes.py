@@ -45,7 +45,7 @@ def current_scope() -> "Scope | None":
 
 
 class Scope:
-    """What :func:`scope` returns: used with ``with`` or ``async with``, once."""
+    """What is returned by, and told at: see :func:`scope`. Used with ``with`` or ``async with``, once."""
 
     __slots__ = ("_close_timeout", "_lock", "_open", "_records", "_token", "name", "parent")
 
@@ -80,7 +80,7 @@ class Scope:
     # ------------------------------------------------------------ for the registry
 
     def take(self, record: Record) -> bool:
-        """Take a record in; False if the scope is not open."""
+        """Take ``record`` in; False if the scope is not open."""
         with self._lock:
             if not self._open:
                 return False
@@ -91,7 +91,7 @@ class Scope:
         return True
 
     def forget(self, record: Record) -> None:
-        """A record is gone; takes no lock, as the collector may run anywhere."""
+        """The ``record`` is gone; takes no lock, as the collector may run anywhere."""
         self._records.pop(id(record), None)
 
     # ------------------------------------------------------------ the block

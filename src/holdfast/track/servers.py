@@ -56,7 +56,7 @@ class ServerReading:
 
 
 class BoundedServer:
-    """What :func:`start_server` returns. Belongs to its loop."""
+    """What is returned by, and told at: see :func:`start_server`. Belongs to its loop."""
 
     def __init__(
         self,
@@ -193,7 +193,7 @@ class BoundedServer:
     # ------------------------------------------------------------ of a connection
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Run the handler, and close the connection behind it."""
+        """Run the handler with ``reader`` and ``writer``, and close the connection behind it."""
         try:
             await self._handler(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -205,7 +205,7 @@ class BoundedServer:
             writer.close()
 
     def ended(self, connection: "_Connection") -> None:
-        """A connection's descriptor is closed."""
+        """The descriptor of a ``connection`` is closed."""
         if connection not in self._connections:
             return
         self._connections.discard(connection)

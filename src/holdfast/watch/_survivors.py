@@ -48,7 +48,7 @@ _LARGEST_PART: Final = 0.35
 _MOST_CLOSED: Final = 0.05
 _STILL_COMING: Final = 0.4
 _FALLING_OFF: Final = -1.5
-_FALLING_OFF_URGENT: Final = -3.0
+_FALLING_OFF_AT: Final = {60.0: -3.0}
 """Of Laplace's test, in standard deviations. Where minutes count, chance may not hide a leak for long."""
 _LENGTHS: Final = (1, 2, 4)
 
@@ -102,28 +102,41 @@ def growth_of(
     """
     if len(place.births) < _FEWEST:
         return None
+    found: Stretch | None = None
     need = int(min(max(left / _PART_OF_WHAT_IS_LEFT, _FEWEST), _MOST))
     for nth, age in enumerate(AGES):
         old = place.older_than(age, at)
         if old < need:
-            return None
+            break
         stretch = _stretch(place, old, need, at, age)
         if stretch.born < _HALF * need:
             continue  # most of them came at the one moment with which the stretch begins
-        urgent = age in _WITHIN
-        if (urgent or left < inf) and left / stretch.per_s > _WITHIN.get(age, _RELEVANT):
+        if not _is_near(stretch, left) or _closes(place, nth, old, at):
             continue
-        closed = place.closed(nth, at)
-        if closed > _MOST_CLOSED * (old + closed):
-            continue
-        falling_off = 0.0 if strict else _FALLING_OFF_URGENT if urgent else _FALLING_OFF
+        falling_off = 0.0 if strict else _FALLING_OFF_AT.get(age, _FALLING_OFF)
         if not _is_even(place.births, old, stretch, falling_off):
             continue
         if not _goes_on(place.births, old, stretch, at, falling_off):
             continue
-        if not urgent or higher_than_ever():
+        if age not in _WITHIN:
             return stretch
-    return None
+        if higher_than_ever():
+            found = stretch  # an older age would be surer
+    return found
+
+
+def _is_near(stretch: Stretch, left: float) -> bool:
+    """Whether the limit is near enough to be told of; for the younger ages there has to be one."""
+    within = _WITHIN.get(stretch.age)
+    if within is None and left == inf:
+        return True
+    return left / stretch.per_s <= (_RELEVANT if within is None else within)
+
+
+def _closes(place: Place, nth: int, old: int, at: float) -> bool:
+    """Whether the place is known to close what has reached that age."""
+    closed = place.closed(nth, at)
+    return closed > _MOST_CLOSED * (old + closed)
 
 
 def half_closed_growth(place: Place, at: float) -> Stretch | None:

@@ -245,6 +245,12 @@ class Monitor:
         with self._lock:
             return self._ready().levels.worst
 
+    @property
+    def levels(self) -> dict[str, Level]:
+        """The level of each reading at the last sample, by name; empty before the first."""
+        with self._lock:
+            return {} if self._watch is None else self._watch.levels.levels
+
     def stats(self) -> MonitorStats:
         """Return what the monitor has done since it was made."""
         with self._lock:

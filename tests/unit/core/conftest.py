@@ -1,8 +1,9 @@
-"""What the tests of the mechanisms share: hurried threads, both kinds of loop, eventfds."""
+"""What the tests of the mechanisms share: hurried threads, both kinds of loop, descriptors."""
 
 import asyncio
 import gc
 import os
+import select
 import sys
 
 import pytest
@@ -38,8 +39,12 @@ def no_eventfd(monkeypatch):
 
 
 @pytest.fixture
-def count_eventfds():
-    """Give a function that counts the eventfds of this process."""
+def no_poll(monkeypatch):
+    """Make this look like a system on which a pipe can't be waited for."""
+    monkeypatch.delattr(select, "poll")
+
+
+def _count_descriptors(kind):
     if not sys.platform.startswith("linux"):
         pytest.skip("reads /proc")
     gc.collect()  # what a failed test has left must not go while this one counts
@@ -48,12 +53,25 @@ def count_eventfds():
         found = 0
         for fd in os.listdir("/proc/self/fd"):
             try:
-                found += "eventfd" in os.readlink(f"/proc/self/fd/{fd}")
+                found += kind in os.readlink(f"/proc/self/fd/{fd}")
             except FileNotFoundError:  # the one that listdir itself had open
                 continue
         return found
 
     return count
+
+
+@pytest.fixture
+def count_eventfds():
+    """Give a function that counts the eventfds of this process."""
+    return _count_descriptors("eventfd")
+
+
+@pytest.fixture
+def count_pipes():
+    """Give a function that counts the pipes of this process, which have two ends."""
+    count = _count_descriptors("pipe:")
+    return lambda: count() // 2
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,8 @@
-"""What threads wait on: at most eight eventfds for the process, locks for everybody else."""
+"""What threads wait on: at most eight pipes for the process, locks for everybody else."""
 
 import errno
 import os
+import select
 import threading
 import time
 
@@ -10,7 +11,9 @@ import pytest
 from holdfast._core import clock, latch
 from holdfast._core.future import CallFuture
 
-needs_eventfd = pytest.mark.skipif(not hasattr(os, "eventfd"), reason="no eventfd on this system")
+needs_poll = pytest.mark.skipif(
+    not hasattr(select, "poll"), reason="pipes can't be waited for here"
+)
 
 
 def _borrow_all():
@@ -27,7 +30,7 @@ def _give_back_all(latches):
 
 # Made inside each test, because a fixture's value would outlive the check for open descriptors.
 each_kind = pytest.mark.parametrize(
-    "make", [pytest.param(latch.EventLatch, marks=needs_eventfd), latch.closed_lock]
+    "make", [pytest.param(latch.PipeLatch, marks=needs_poll), latch.closed_lock]
 )
 
 
@@ -109,7 +112,7 @@ def test_a_latch_can_be_waited_for_as_long_as_the_clock_asks(make, timeout):
 # ---------------------------------------------------------------- the stock
 
 
-@needs_eventfd
+@needs_poll
 def test_the_stock_has_eight_latches_and_then_none():
     """The ninth borrower gets None, and uses a lock."""
     latches = _borrow_all()
@@ -119,7 +122,7 @@ def test_the_stock_has_eight_latches_and_then_none():
     _give_back_all(latches)
 
 
-@needs_eventfd
+@needs_poll
 def test_a_latch_given_back_serves_the_next_borrower():
     """No new descriptor is made while there is one in stock."""
     first = latch.borrow_latch()
@@ -131,7 +134,7 @@ def test_a_latch_given_back_serves_the_next_borrower():
     assert second is first
 
 
-@needs_eventfd
+@needs_poll
 def test_a_latch_whose_wait_was_broken_off_is_not_lent_again():
     """Its release may be yet to come, and would let the next borrower through for nothing."""
     latches = _borrow_all()
@@ -148,33 +151,33 @@ def test_a_latch_whose_wait_was_broken_off_is_not_lent_again():
     _give_back_all([*latches, replacement])
 
 
-@needs_eventfd
-def test_a_broken_off_latch_frees_its_descriptor_when_it_is_dropped(count_eventfds):
+@needs_poll
+def test_a_broken_off_latch_frees_its_descriptor_when_it_is_dropped(count_pipes):
     """Replacing latches does not collect descriptors."""
-    before = count_eventfds()
+    before = count_pipes()
     for _ in range(50):
         latch.give_back_latch(latch.borrow_latch(), broken_off=True)
 
-    assert count_eventfds() == before
+    assert count_pipes() == before
 
 
-@needs_eventfd
-def test_closing_the_stock_closes_its_descriptors(count_eventfds):
+@needs_poll
+def test_closing_the_stock_closes_its_descriptors(count_pipes):
     """What tests of descriptors count is the same before and after; the stock fills up again."""
-    before = count_eventfds()
+    before = count_pipes()
     _give_back_all(_borrow_all())
-    stocked = count_eventfds()
+    stocked = count_pipes()
 
     latch.close_stock()
 
     assert stocked == before + 8
-    assert count_eventfds() == before
+    assert count_pipes() == before
     again = _borrow_all()
     assert len(again) == 8
     _give_back_all(again)
 
 
-@needs_eventfd
+@needs_poll
 def test_a_process_out_of_descriptors_gets_no_latch_and_no_error(monkeypatch):
     """A caller falls back to a lock; the stock is not smaller for it afterwards."""
 
@@ -182,7 +185,7 @@ def test_a_process_out_of_descriptors_gets_no_latch_and_no_error(monkeypatch):
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "eventfd", refuse)
+        patch.setattr(os, "pipe", refuse)
         refused = [latch.borrow_latch() for _ in range(20)]
     latches = _borrow_all()
 
@@ -191,8 +194,8 @@ def test_a_process_out_of_descriptors_gets_no_latch_and_no_error(monkeypatch):
     _give_back_all(latches)
 
 
-@pytest.mark.usefixtures("no_eventfd")
-def test_a_system_without_eventfd_has_no_latches():
+@pytest.mark.usefixtures("no_poll")
+def test_a_system_without_poll_has_no_latches():
     """Everybody uses a lock there."""
     assert latch.borrow_latch() is None
 
@@ -228,11 +231,11 @@ def _all_wait(count):
     return futures, threads, got
 
 
-def test_thirty_waiting_threads_hold_at_most_eight_descriptors(count_eventfds):
-    """Whoever comes when the eventfds are out waits on a lock, and is woken alike."""
-    before = count_eventfds()
+def test_thirty_waiting_threads_hold_at_most_eight_descriptors(count_pipes):
+    """Whoever comes when the pipes are out waits on a lock, and is woken alike."""
+    before = count_pipes()
     futures, threads, got = _all_wait(30)
-    during = count_eventfds()
+    during = count_pipes()
 
     for number, future in enumerate(futures):
         future.settle(number, None)
@@ -243,9 +246,9 @@ def test_thirty_waiting_threads_hold_at_most_eight_descriptors(count_eventfds):
     assert sorted(got) == list(range(30))
 
 
-@pytest.mark.usefixtures("no_eventfd")
-def test_waiting_works_without_eventfd():
-    """On a system that has no eventfd the same calls work on locks."""
+@pytest.mark.usefixtures("no_poll")
+def test_waiting_works_without_poll():
+    """On a system where pipes can't be waited for the same calls work on locks."""
     futures, threads, got = _all_wait(12)
 
     for number, future in enumerate(futures):
@@ -256,9 +259,9 @@ def test_waiting_works_without_eventfd():
     assert sorted(got) == list(range(12))
 
 
-def test_timeouts_that_are_kept_hold_no_descriptors(count_eventfds):
-    """Who collects the TimeoutErrors of twenty waits does not collect twenty eventfds."""
-    before = count_eventfds()
+def test_timeouts_that_are_kept_hold_no_descriptors(count_pipes):
+    """Who collects the TimeoutErrors of twenty waits does not collect twenty pipes."""
+    before = count_pipes()
     errors = []
     future = CallFuture()
 
@@ -269,7 +272,7 @@ def test_timeouts_that_are_kept_hold_no_descriptors(count_eventfds):
             errors.append(error)
 
     assert len(errors) == 20
-    assert count_eventfds() - before <= 8
+    assert count_pipes() - before <= 8
 
 
 class _InterruptingClock(clock.SystemClock):
@@ -279,9 +282,9 @@ class _InterruptingClock(clock.SystemClock):
         raise KeyboardInterrupt
 
 
-def test_interrupted_waits_hold_no_descriptors(count_eventfds):
-    """Twenty calls that still run, but whose waits were broken off, hold no twenty eventfds."""
-    before = count_eventfds()
+def test_interrupted_waits_hold_no_descriptors(count_pipes):
+    """Twenty calls that still run, but whose waits were broken off, hold no twenty pipes."""
+    before = count_pipes()
     futures = [CallFuture() for _ in range(20)]
 
     with clock.use(_InterruptingClock()):
@@ -289,7 +292,7 @@ def test_interrupted_waits_hold_no_descriptors(count_eventfds):
             with pytest.raises(KeyboardInterrupt):
                 future.result()
 
-    assert count_eventfds() - before <= 8
+    assert count_pipes() - before <= 8
 
 
 @pytest.mark.race

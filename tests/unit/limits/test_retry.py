@@ -6,8 +6,14 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from holdfast.errors import QueueFull, RateLimited
-from holdfast.limits import Retry
+from holdfast.errors import CallTimeout, QueueFull, RateLimited
+from holdfast.limits import Retry as AnyRetry
+from holdfast.limits.retry import tenacity_backoff
+
+
+def Retry(*args, **given_):  # noqa: N802 - stands for the class, with calls that may be run twice
+    """A retry of calls that are idempotent, which most of these tests are about."""
+    return AnyRetry(*args, **{"idempotent": True, **given_})
 
 
 class _Overloaded(Exception):
@@ -181,3 +187,56 @@ def test_our_own_refusals_carry_their_wait():
 def test_what_the_error_names_gives_no_further_attempt():
     """After the last one it is over, whatever the error says."""
     assert Retry(2).delay(2, _Overloaded(1.0)) is None
+
+
+# ---------------------------------------------------------------- what is safe
+
+
+@pytest.mark.parametrize(
+    ("error", "safe"),
+    [
+        (QueueFull("q"), True),
+        (RateLimited("r"), True),
+        (CallTimeout("t"), False),
+        (ValueError(), False),
+        (asyncio.CancelledError(), False),
+    ],
+)
+def test_only_what_never_started_is_tried_again_by_default(error, safe):
+    """Anything else may have had effects, and nobody said that it may be run twice."""
+    assert (AnyRetry(3).delay(1, error) is not None) is safe
+
+
+def test_an_idempotent_call_is_tried_again_after_any_exception():
+    """But not after a cancellation."""
+    retry = AnyRetry(3, idempotent=True)
+
+    assert retry.delay(1, CallTimeout("t")) is not None
+    assert retry.delay(1, ValueError()) is not None
+    assert retry.delay(1, asyncio.CancelledError()) is None
+
+
+# ---------------------------------------------------------------- another back-off
+
+
+def test_a_back_off_of_ones_own_takes_the_place_of_the_waits():
+    """It is told how many attempts have failed; what an error asks for still is the least."""
+    retry = Retry(9, wait=99.0, backoff=lambda attempt: attempt * 10.0)
+
+    assert [retry.delay(n, ValueError()) for n in (1, 2, 3)] == [10.0, 20.0, 30.0]
+    assert retry.delay(1, _Overloaded(15.0)) == 15.0
+
+
+@pytest.mark.parametrize("wait", [-1.0, math.nan, math.inf])
+def test_a_back_off_that_returns_no_wait_is_told(wait):
+    """Rather than a sleep that never ends."""
+    with pytest.raises(ValueError, match="backoff must return"):
+        Retry(2, backoff=lambda _: wait).delay(1, ValueError())
+
+
+def test_a_strategy_of_tenacity_is_a_back_off():
+    """Whoever has one keeps it."""
+    tenacity = pytest.importorskip("tenacity")
+    retry = Retry(9, backoff=tenacity_backoff(tenacity.wait_exponential(multiplier=1, max=6)))
+
+    assert [retry.delay(n, ValueError()) for n in (1, 2, 3, 4)] == [1.0, 2.0, 4.0, 6.0]

@@ -459,7 +459,9 @@ async def test_retry_calls_again_and_counts(fn):
         return third_time(x)
 
     chosen = third_time_async if fn is double_async else third_time
-    stream = holdfast.stream(chosen, ["a", "b"], limit=2, outcomes=True, retry=Retry(3, wait=0.001))
+    stream = holdfast.stream(
+        chosen, ["a", "b"], limit=2, outcomes=True, retry=Retry(3, wait=0.001, idempotent=True)
+    )
 
     assert [(o.value, o.attempts) async for o in stream] == [("a", 3), ("b", 3)]
 
@@ -473,7 +475,10 @@ async def test_retry_gives_up_with_the_last_error():
         raise ConnectionError(len(calls))
 
     found = [
-        o async for o in holdfast.stream(fail, ["a"], outcomes=True, retry=Retry(3, wait=0.001))
+        o
+        async for o in holdfast.stream(
+            fail, ["a"], outcomes=True, retry=Retry(3, wait=0.001, idempotent=True)
+        )
     ]
 
     assert found[0].attempts == 3
@@ -491,7 +496,7 @@ async def test_a_deadline_is_for_each_attempt():
         return x
 
     stream = holdfast.stream(
-        hang_once, ["a"], timeout=0.02, outcomes=True, retry=Retry(2, wait=0.001)
+        hang_once, ["a"], timeout=0.02, outcomes=True, retry=Retry(2, wait=0.001, idempotent=True)
     )
 
     assert [(o.value, o.attempts) async for o in stream] == [("a", 2)]

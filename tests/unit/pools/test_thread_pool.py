@@ -630,7 +630,7 @@ def test_a_refused_first_thread_is_told_at_submit(monkeypatch):
     def refuse(name, target):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("holdfast.pools._thread_crew.start_thread", refuse)
+    monkeypatch.setattr("holdfast.pools._thread_hire.start_thread", refuse)
     pool = ThreadPool(2)
 
     with pytest.raises(UnderPressure, match="refused"):
@@ -676,7 +676,7 @@ def test_a_refused_further_thread_leaves_the_call_to_those_there_are(monkeypatch
     def refuse(name, target):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("holdfast.pools._thread_crew.start_thread", refuse)
+    monkeypatch.setattr("holdfast.pools._thread_hire.start_thread", refuse)
     futures = [pool.submit(ran.append, i) for i in range(5)]
     gate.open()
     for future in futures:

@@ -114,10 +114,13 @@ class Shop:
         return getattr(self, f"_{name}" if self.blocking else f"_a{name}")
 
 
-async def pass_time(fake_clock, seconds):
-    """Advance the clock when the process's timer waits on it, so that it notices."""
+async def pass_time(fake_clock, seconds, pool):
+    """Advance the clock when the pool has a look to come, and the process's timer waits for it."""
     async with asyncio.timeout(20):
-        while fake_clock._waiting.get(id(TIMER._waker), 0.0) <= fake_clock.now():
+        while (
+            pool._watch._due is None
+            or fake_clock._waiting.get(id(TIMER._waker), 0.0) <= fake_clock.now()
+        ):
             await asyncio.sleep(0.001)
     fake_clock.advance(seconds)
 

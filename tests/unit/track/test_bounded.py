@@ -46,7 +46,7 @@ def test_what_was_opened_is_tracked_with_its_descriptors():
 def test_a_scope_around_the_caller_closes_it():
     """As with ``track``."""
     with holdfast.scope("session"):
-        found = open_bounded(lambda: open(os.devnull))
+        found = open_bounded(lambda: open(os.devnull))  # noqa: SIM115 - closed by the scope
         assert dict(DESCRIPTORS.holders())["session"] == 1
     assert found.closed
 
@@ -80,7 +80,7 @@ async def test_other_errors_are_the_callers():
     """They are raised at once."""
     before = DESCRIPTORS.drawn
     with pytest.raises(FileNotFoundError):
-        open_bounded(lambda: open("/nonexistent/file"))
+        open_bounded(lambda: os.open("/nonexistent/file", os.O_RDONLY))
     with pytest.raises(ValueError, match="mine"):
         await aopen_bounded(Refusing(1, ValueError("mine")).later)
     with pytest.raises(TypeError, match="neither close nor aclose"):
@@ -223,7 +223,7 @@ async def test_close_aborts_what_does_not_end_in_time():
         await asyncio.Event().wait()
 
     server = await start_server(stay)
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     while server.stats().open == 0:
         await asyncio.sleep(0.001)
     assert await server.aclose(timeout=0.01) == 1

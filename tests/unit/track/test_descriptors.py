@@ -54,11 +54,13 @@ def test_what_others_have_opened_counts_too(machine):
     """The system's own count, against the soft limit less the reserve."""
     machine.held = 74  # 100 - 25 in reserve - 74: one fits
 
-    with machine.supply.take(owner="a"):
-        with pytest.raises(
+    with (
+        machine.supply.take(owner="a"),
+        pytest.raises(
             UnderPressure, match=r"74 of 100 \(soft RLIMIT_NOFILE\) are open and 25 stay"
-        ):
-            machine.supply.take(owner="b", timeout=0)
+        ),
+    ):
+        machine.supply.take(owner="b", timeout=0)
 
 
 def test_what_was_granted_and_is_not_open_yet_counts_on_top(machine):
@@ -152,7 +154,7 @@ async def test_a_waiter_that_is_cancelled_lets_the_next_one_in(machine):
 def test_threads_wait_too_and_are_refused_in_time(machine):
     """A wait ends: granted, or refused."""
     everything = machine.supply.take(50, owner="all")
-    with pytest.raises(UnderPressure, match="within 0.0"):
+    with pytest.raises(UnderPressure, match=r"descriptor of late within "):
         machine.supply.take(owner="late", timeout=0.02)
     timer = threading.Timer(0.02, everything.give_back)
     timer.start()

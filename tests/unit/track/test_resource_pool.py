@@ -425,9 +425,11 @@ async def test_a_create_that_returns_something_to_be_awaited_has_to_say_so():
     async with ResourcePool(lambda: connect(), timeout=0.1) as pool:
         with pytest.raises(QueueTimeout, match="bound_to_loop=True"):
             await pool.aacquire()
-    async with ResourcePool(lambda: connect(), list.clear, bound_to_loop=True) as pool:
-        async with pool.borrow() as found:
-            assert found == [1]
+    async with (
+        ResourcePool(lambda: connect(), list.clear, bound_to_loop=True) as pool,
+        pool.borrow() as found,
+    ):
+        assert found == [1]
 
 
 # ---------------------------------------------------------------- times
@@ -440,7 +442,7 @@ async def test_what_was_not_needed_for_idle_timeout_is_closed(shop, fake_clock):
         for lease in leases:
             lease.release()
         for _ in range(8):
-            await pass_time(fake_clock, 10)
+            await pass_time(fake_clock, 10, pool)
             async with pool.borrow():  # one is needed all the time
                 pass
         await until(lambda: pool.stats().size == 1)
@@ -454,7 +456,7 @@ async def test_a_life_ends_while_it_is_idle(shop, fake_clock):
     async with make(shop, max_lifetime=100.0, idle_timeout=None) as pool:
         async with pool.borrow():
             pass
-        await pass_time(fake_clock, 101)
+        await pass_time(fake_clock, 101, pool)
         await until(lambda: pool.stats().size == 0)
         assert pool.stats().closed == {"expired": 1}
 
@@ -485,9 +487,9 @@ async def test_a_loan_that_lasts_is_reported_as_slow_then_as_leaked(shop, fake_c
     caplog.set_level("INFO", logger="holdfast.track")
     async with make(shop, leak_after=(10.0, 60.0)) as pool:
         async with pool.borrow():
-            await pass_time(fake_clock, 15)
+            await pass_time(fake_clock, 15, pool)
             await until(lambda: pool.stats().slow == 1)
-            await pass_time(fake_clock, 60)
+            await pass_time(fake_clock, 60, pool)
             await until(lambda: pool.stats().leaked == 1)
             assert pool.stats().leaked_now == 1
             assert pool.holders()[0].leaked
@@ -611,9 +613,8 @@ async def test_resources_are_drawn_from_the_descriptor_budget(shop):
     """As many as are open, not as many as there may be."""
     from holdfast.track import DESCRIPTORS
 
-    async with make(shop, descriptors=3, max_size=5) as pool:
-        async with pool.borrow(), pool.borrow():
-            assert dict(DESCRIPTORS.holders())["pool 'db'"] == 6
+    async with make(shop, descriptors=3, max_size=5) as pool, pool.borrow(), pool.borrow():
+        assert dict(DESCRIPTORS.holders())["pool 'db'"] == 6
     assert "pool 'db'" not in dict(DESCRIPTORS.holders())
 
 

@@ -63,7 +63,7 @@ def test_what_is_closed_or_collected_before_the_end_has_left():
     """Nothing is closed twice, and nothing is kept alive."""
     closed = []
     with holdfast.scope("session") as scope:
-        kept = holdfast.track(open("/dev/null"))
+        kept = holdfast.track(open("/dev/null"))  # noqa: SIM115 - closed below
         kept.close()
         for _ in range(100):
             holdfast.track(Client(closed))
@@ -76,12 +76,14 @@ def test_what_is_closed_or_collected_before_the_end_has_left():
 def test_one_that_refuses_does_not_keep_the_others_open():
     """All are tried; the report names those that refused."""
     closed = []
-    with pytest.raises(Leaked, match=r"scope 'session'.*and 1 more") as caught:
-        with holdfast.scope("session"):
-            clients = [
-                holdfast.track(Client(closed, error=error))
-                for error in (None, OSError("no"), ValueError("neither"), None)
-            ]
+    with (
+        pytest.raises(Leaked, match=r"scope 'session'.*and 1 more") as caught,
+        holdfast.scope("session"),
+    ):
+        clients = [
+            holdfast.track(Client(closed, error=error))
+            for error in (None, OSError("no"), ValueError("neither"), None)
+        ]
     assert closed == clients[::-1]
     assert len(caught.value.held) == 2
     assert "ValueError: neither" in caught.value.held[0]
@@ -102,7 +104,7 @@ async def test_one_that_refuses_in_a_coroutine():
 async def test_one_that_takes_too_long_is_reported():
     """After ``close_timeout``; the others are closed."""
     closed, never = [], asyncio.Event()
-    with pytest.raises(Leaked, match="longer than 0.02 s") as caught:
+    with pytest.raises(Leaked, match=r"longer than 0\.02 s") as caught:
         async with holdfast.scope("session", close_timeout=0.02):
             fine = holdfast.track(AsyncClient(closed))
             stuck = holdfast.track(AsyncClient(closed, wait=never))
@@ -113,18 +115,16 @@ async def test_one_that_takes_too_long_is_reported():
 
 def test_what_can_only_be_closed_in_a_coroutine_refuses_in_blocking_code():
     """And the message says what to do."""
-    with pytest.raises(Leaked, match="async with"):
-        with holdfast.scope("session"):
-            client = holdfast.track(AsyncClient([]))
+    with pytest.raises(Leaked, match="async with"), holdfast.scope("session"):
+        client = holdfast.track(AsyncClient([]))
     del client
 
 
 def test_an_error_of_the_block_comes_first(caplog):
     """The report becomes a note of it, and a line in the log."""
-    with pytest.raises(KeyError) as caught:
-        with holdfast.scope("session"):
-            client = holdfast.track(Client([], error=OSError("no")))
-            raise KeyError("mine")
+    with pytest.raises(KeyError) as caught, holdfast.scope("session"):
+        client = holdfast.track(Client([], error=OSError("no")))
+        raise KeyError("mine")
     assert "could not be closed" in caught.value.__notes__[0]
     assert "could not be closed" in caplog.text
     del client
@@ -136,8 +136,7 @@ async def test_a_cancellation_does_not_break_the_closing_off():
 
     async def session():
         async with holdfast.scope("session"):
-            client = holdfast.track(AsyncClient(closed, wait=go_on))
-        return client
+            return holdfast.track(AsyncClient(closed, wait=go_on))
 
     task = asyncio.create_task(session())
     await asyncio.sleep(0)
@@ -172,13 +171,12 @@ async def test_tasks_and_threads_inside_inherit_it():
     async def in_a_task():
         return holdfast.track(Client(closed))
 
-    async with holdfast.ThreadPool(1) as pool:
-        async with holdfast.scope("session"):
-            kept = [
-                await asyncio.create_task(in_a_task()),
-                await asyncio.to_thread(lambda: holdfast.track(Client(closed))),
-                await pool.run(lambda: holdfast.track(Client(closed))),
-            ]
+    async with holdfast.ThreadPool(1) as pool, holdfast.scope("session"):
+        kept = [
+            await asyncio.create_task(in_a_task()),
+            await asyncio.to_thread(lambda: holdfast.track(Client(closed))),
+            await pool.run(lambda: holdfast.track(Client(closed))),
+        ]
     assert closed == kept[::-1]
 
 
@@ -236,11 +234,10 @@ def test_its_options_are_checked():
 def test_ctrl_c_in_a_close_is_raised_when_the_others_are_closed():
     """Nobody stays open because of it."""
     closed = []
-    with pytest.raises(KeyboardInterrupt):
-        with holdfast.scope("session"):
-            clients = [
-                holdfast.track(Client(closed, error=error)) for error in (None, KeyboardInterrupt())
-            ]
+    with pytest.raises(KeyboardInterrupt), holdfast.scope("session"):
+        clients = [
+            holdfast.track(Client(closed, error=error)) for error in (None, KeyboardInterrupt())
+        ]
     assert closed == clients[::-1]
 
 

@@ -82,7 +82,7 @@ class Job:
             ordered=options.ordered,
             outcomes=True,
             timeout=options.timeout,
-            retry=Retry(options.retries + 1) if options.retries else None,
+            retry=Retry(options.retries + 1, on=(Exception,)) if options.retries else None,
             rate=options.rate,
             name="map",
         )
