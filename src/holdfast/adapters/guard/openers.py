@@ -32,11 +32,12 @@ class Opener:
         original: Callable[..., Any],
         note: Callable[[Any], None] | None,
         shortage: Shortage,
+        home: str,
     ) -> None:
         self.__wrapped__ = original
         self.__name__ = original.__name__
         self.__qualname__ = original.__qualname__
-        self.__module__ = original.__module__
+        self.__module__ = home  # where it is found by its name, and so by pickle
         self.__doc__ = original.__doc__
         self._original = original
         self._note = note
@@ -81,7 +82,9 @@ def note_openers(patches: Patches, lines: Lines | None, shortage: Shortage) -> N
     def put(owners: Sequence[ModuleType], name: str, note: Callable[[Any], None]) -> None:
         original = getattr(owners[0], name, None)
         if original is not None:
-            opener = Opener(original, note if opened is not None else None, shortage)
+            opener = Opener(
+                original, note if opened is not None else None, shortage, owners[0].__name__
+            )
             for owner in owners:
                 patches.set(owner, name, opener)
 
@@ -158,6 +161,6 @@ def _sqlite(
             note(args[0] if args else kwargs.get("database"))
             return made
 
-    opener = Connect(connect, None, shortage)
+    opener = Connect(connect, None, shortage, module.__name__)
     patches.set(module, "connect", opener)
     patches.set(module.dbapi2, "connect", opener)

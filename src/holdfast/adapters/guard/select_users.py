@@ -42,7 +42,7 @@ class SelectUsers:
                     raise
 
         original: Callable[..., Any] = select.select
-        patches.set(select, "select", Select(original, None, shortage))
+        patches.set(select, "select", Select(original, None, shortage, "select"))
 
     def note(self) -> None:
         """Take note of who has called."""
