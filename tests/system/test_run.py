@@ -507,6 +507,21 @@ HEALTHY = {
             urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/").read()
         server.shutdown(); server.server_close()
     """,
+    "a busy server with its clients": """
+        import asyncio, os
+        async def main():
+            server = await asyncio.start_server(lambda reader, writer: reader.read(), "127.0.0.1", 0)
+            port = server.sockets[0].getsockname()[1]
+            if not (child := os.fork()):
+                import socket, time
+                clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
+                time.sleep(20)
+            while len(os.listdir("/proc/self/fd")) < 66:
+                await asyncio.sleep(0.01)
+            os.kill(child, 9)
+            os._exit(0)
+        asyncio.run(main())
+    """,
     "sqlite": """
         import contextlib, sqlite3
         for _ in range(100):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.adapters.guard.lines import Held
+from holdfast.adapters.guard.lines import ACCEPTED, Held
 from holdfast.adapters.guard.parked import Parked
 from holdfast.adapters.guard.thread_lines import ThreadLine
 from holdfast.watch._words import counted, listed
@@ -126,9 +126,10 @@ def _trends(seen: Seen) -> Iterator[Finding]:
 def _held(seen: Seen) -> Iterator[Finding]:
     for it in seen.held:
         if it.living >= _MANY:
+            clients = set(it.kinds) == {ACCEPTED}
             ends = "the program ends, and " if seen.at_exit else ""
             yield Finding(
-                "warning" if seen.at_exit else "note",
+                "warning" if seen.at_exit and not clients else "note",
                 "held-descriptors",
                 f"{ends[:1].upper()}{ends[1:]}{counted(it.living, 'descriptor')} opened at one line "
                 f"{'are' if seen.at_exit else 'are held'} open ({', '.join(listed(it.kinds))}): {it.line}.",

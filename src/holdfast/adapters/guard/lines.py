@@ -24,7 +24,9 @@ from holdfast.sense._counts import FD, fds_by_size, size_is_fds
 from holdfast.sense.descriptor_kinds import Descriptor, open_descriptors
 from holdfast.track._site import Frames, Site, caller_frames
 
-__all__ = ("Held", "Lines")
+__all__ = ("ACCEPTED", "Held", "Lines")
+
+ACCEPTED: Final = "accepted socket"
 
 _FIRST_LOOK: Final = 64
 _GC_WORTH_A_LOOK: Final = 16
@@ -32,6 +34,7 @@ _PATHS: Final = 512
 _KINDS: Final[Mapping[str, frozenset[str]]] = {
     "file": frozenset({"file", "deleted file", "directory", "device", "pipe"}),
     "any": frozenset(),
+    "accepted": frozenset({"socket"}),
 }
 
 
@@ -103,6 +106,12 @@ class Lines:
         if fd >= self._mark:
             self.look()
 
+    def accepted(self, fd: int) -> None:
+        """A socket that was just noted is the other end of a client: how many there are is up to these."""
+        entry = self._by_fd.get(fd)
+        if entry is not None:
+            self._by_fd[fd] = (entry[0], entry[1], "accepted", entry[3])
+
     def connected(self, path: str) -> None:
         """Take note of a database connection, whose descriptors nobody tells."""
         counts = self._databases.get(path)
@@ -166,7 +175,8 @@ class Lines:
         for each in descriptors:
             entry = self._by_fd.get(each.fd)
             if entry is not None and _is_valid(each, entry):
-                found[each.fd] = (self._line(Site(entry[0])), each.kind, now - entry[3])
+                kind = ACCEPTED if entry[2] == "accepted" else each.kind
+                found[each.fd] = (self._line(Site(entry[0])), kind, now - entry[3])
         self._add_databases(descriptors, found)
         return found
 

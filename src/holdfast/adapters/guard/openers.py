@@ -101,11 +101,12 @@ def note_openers(patches: Patches, lines: Lines | None, shortage: Shortage) -> N
         "timerfd_create": "timerfd",
     }.items():
         put((os,), name, of_kind(kind))
-    _sockets(patches, opened, shortage)
+    _sockets(patches, lines, shortage)
     patches.after_import("sqlite3", lambda module: _sqlite(patches, module, opened, shortage))
 
 
-def _sockets(patches: Patches, opened: Opened | None, shortage: Shortage) -> None:
+def _sockets(patches: Patches, lines: Lines | None, shortage: Shortage) -> None:
+    opened = lines.opened if lines is not None else None
     make, accept = socket.socket.__init__, socket.socket.accept
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - replaces one of that name
@@ -120,11 +121,14 @@ def _sockets(patches: Patches, opened: Opened | None, shortage: Shortage) -> Non
 
     def accept_again(self: Any) -> Any:
         try:
-            return accept(self)
+            made = accept(self)
         except OSError as error:
             if not is_shortage(error) or not shortage.relieve(error):
                 raise
-            return accept(self)
+            made = accept(self)
+        if lines is not None:
+            lines.accepted(made[0].fileno())
+        return made
 
     patches.set(socket.socket, "__init__", __init__)
     patches.set(socket.socket, "accept", accept_again)
