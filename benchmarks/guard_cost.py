@@ -2,10 +2,10 @@
 
     python -m benchmarks.guard_cost [keep|close]
 
-An aiohttp server runs under valgrind's cachegrind with few and with more requests, as it is, under guard without
-lines, and under guard with them; the difference is the price of a request, without the start. Each request
-gathers three tasks and reads a file. Valgrind slows the program down and not the clock, so what the guard does each second weighs
-many times what it does in earnest: the row without lines shows it.
+An aiohttp server runs under valgrind's cachegrind with few and with more requests, as it is, under guard
+without lines, and under guard with them; the difference is the price of a request, without the start. Each
+request gathers three tasks and reads a file. Valgrind slows the program down and not the clock, so what the
+guard does each second weighs many times what it does in earnest: the row without lines shows it.
 """
 
 import asyncio

@@ -47,7 +47,7 @@ _ENDING: Final = frozenset(
 """Functions in these files at which a task or a thread begins; the others are called by somebody."""
 _APPLICATION, _INSTALLED, _LIBRARY, _OURS, _END = range(5)
 _FRAMES: Final = 3
-_FURTHER: Final = 4
+_FURTHER: Final = 2
 """Frames that are looked at for a further one of the application, after one was met."""
 _MOST_FILES: Final = 4096
 

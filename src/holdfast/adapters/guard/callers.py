@@ -16,10 +16,13 @@ from typing import Any, Final
 from holdfast.adapters._patches import Patches
 from holdfast.track._site import BEYOND, Frames, Site, caller, is_application
 
-__all__ = ("PARENT", "STARTED_AT", "await_frames", "carry", "follow_callers", "parent_of")
+__all__ = ("STARTED_AT", "await_frames", "carry", "follow_callers", "parent_of")
 
-PARENT: Final = "_holdfast_parent"
-"""The attribute of a task that refers to the task that made it."""
+_parents: dict[int, "weakref.ref[asyncio.Task[Any]]"] = {}
+"""By the address of a task the one that made it. Written anew whenever an address is used again: cheaper
+than an attribute, which costs each task a dictionary of its own."""
+
+_MOST_PARENTS: Final = 100_000
 
 STARTED_AT: Final = "_holdfast_site"
 """The attribute of a thread that holds the line at which it was started."""
@@ -49,28 +52,35 @@ def _uvloop(patches: Patches, module: ModuleType, created: Callable[[], int]) ->
 
 def _remember_parents(patches: Patches, kind: Any, created: Callable[[], int]) -> None:
     make, current, refer = kind.create_task, asyncio.current_task, weakref.ref
-    left = 0
+    parents, left = _parents, 0
 
     def create_task(self: Any, coro: Any, **options: Any) -> Any:
         nonlocal left
         task = make(self, coro, **options)
-        try:
-            parent = current(self)
-            if parent is not None:
-                task._holdfast_parent = refer(parent)  # noqa: SLF001 - see PARENT
-        except (AttributeError, TypeError):  # a task of the program's own kind
-            return task
+        parent = current(self)
+        if parent is not None:
+            parents[id(task)] = refer(parent)
+        else:
+            parents.pop(id(task), None)
         left -= 1
         if left <= 0:
             left = created()
+            if len(parents) > _MOST_PARENTS:
+                _forget_the_dead()
         return task
 
     patches.set(kind, "create_task", create_task)
 
 
+def _forget_the_dead() -> None:
+    for address, refer in list(_parents.items()):
+        if refer() is None:
+            _parents.pop(address, None)
+
+
 def parent_of(task: Any) -> Any:
     """Return the task that made a task, or None."""
-    refer = getattr(task, PARENT, None)
+    refer = _parents.get(id(task))
     return None if refer is None else refer()
 
 
