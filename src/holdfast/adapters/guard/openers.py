@@ -74,7 +74,8 @@ def note_openers(patches: Patches, lines: Lines | None, shortage: Shortage) -> N
 
     def of_kind(kind: str) -> Callable[[Any], None]:
         def note(made: Any) -> None:
-            for fd in made if isinstance(made, tuple) else (made,):
+            fds = (made,) if isinstance(made, int) else made
+            for fd in fds:
                 opened(fd, None, kind)  # type: ignore[misc] # likewise
 
         return note

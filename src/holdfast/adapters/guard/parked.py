@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from holdfast.adapters import _shared_pool
 from holdfast.adapters.guard.threads import POOL, number_of
@@ -199,6 +199,6 @@ def _all_wait_for(pool: Any, frames: dict[int, FrameType]) -> bool:
         )
         if not isinstance(awaited, Future) or awaited.done() or awaited.running():
             return False
-        if getattr(awaited, POOL, None) != number_of(pool):
+        if getattr(cast("object", awaited), POOL, None) != number_of(pool):
             return False
     return True

@@ -6,21 +6,29 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from holdfast._core import clock
+from holdfast.adapters.guard.children import Children
 from holdfast.adapters.guard.findings import Seen, findings
+from holdfast.adapters.guard.lines import Lines
+from holdfast.adapters.guard.options import GuardOptions
+from holdfast.adapters.guard.parked import ParkedWorkers
+from holdfast.adapters.guard.select_users import SelectUsers
+from holdfast.adapters.guard.shortage import Shortage
+from holdfast.adapters.guard.tasks import Tasks
 from holdfast.adapters.guard.thread_lines import thread_lines
+from holdfast.adapters.guard.threads import ThreadGuard
+from holdfast.adapters.guard.trim import Trimmer
 from holdfast.sense._rlimits import own_rlimit
+from holdfast.sense.fd_limit import FdLimit
 from holdfast.track.log_handlers import duplicate_log_handlers
 from holdfast.watch._words import counted, listed
+from holdfast.watch.monitor import Monitor
 from holdfast.watch.report import Report, Series, Table
 from holdfast.watch.report_html import report_html
 from holdfast.watch.report_text import report_text
 from holdfast.watch.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from holdfast.adapters.guard.guard import Guard
 
 __all__ = ("default_base", "make_report", "write_report")
 
@@ -31,7 +39,24 @@ _MOST_ROWS: Final = 20
 _DAY: Final = 86_400.0
 
 
-def make_report(guard: "Guard", reason: str, *, at_exit: bool, stacks: str = "") -> Report:
+class Watched(Protocol):
+    """A guard, as a report sees it."""
+
+    monitor: Monitor
+    lines: Lines | None
+    children: Children
+    tasks: Tasks
+    parked: ParkedWorkers
+    threads: ThreadGuard
+    select_users: SelectUsers
+    shortage: Shortage
+    trimmer: Trimmer
+    options: GuardOptions
+    fd_limit: FdLimit
+    began: float
+
+
+def make_report(guard: Watched, reason: str, *, at_exit: bool, stacks: str = "") -> Report:
     """Return a report on this process as it is now."""
     now = guard.monitor.sample()
     seen = _seen(guard, now, at_exit=at_exit)
@@ -66,7 +91,7 @@ def write_report(report: Report, base: str, *, data: bool = False) -> str:
     return "it could not be written anywhere"
 
 
-def _seen(guard: "Guard", now: Snapshot, *, at_exit: bool) -> Seen:
+def _seen(guard: Watched, now: Snapshot, *, at_exit: bool) -> Seen:
     limit = own_rlimit("RLIMIT_NOFILE")
     return Seen(
         at_exit=at_exit,
@@ -96,7 +121,7 @@ def _safely(read: Callable[[], T], otherwise: T) -> T:
         return otherwise
 
 
-def _facts(guard: "Guard", now: Snapshot) -> list[tuple[str, str]]:
+def _facts(guard: Watched, now: Snapshot) -> list[tuple[str, str]]:
     mode = "watched only" if guard.options.observe else "guarded"
     ran = clock.now() - guard.began
     facts = [
@@ -124,7 +149,7 @@ def _facts(guard: "Guard", now: Snapshot) -> list[tuple[str, str]]:
     return facts
 
 
-def _series(guard: "Guard", now: Snapshot) -> tuple[Series, ...]:
+def _series(guard: Watched, now: Snapshot) -> tuple[Series, ...]:
     verdicts = {verdict.name: verdict for verdict in now.trends}
     bounds = {reading.name: reading for reading in now.bounds}
     found: list[Series] = []

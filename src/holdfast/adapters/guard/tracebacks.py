@@ -4,7 +4,7 @@ import sys
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from holdfast.adapters._patches import Patches
 
@@ -46,7 +46,7 @@ def _strip(error: BaseException) -> None:
         each.__traceback__ = _without_ours(each.__traceback__)
         todo += [other for other in (each.__cause__, each.__context__) if other is not None]
         if isinstance(each, BaseExceptionGroup):
-            todo += each.exceptions
+            todo += cast("BaseExceptionGroup[BaseException]", each).exceptions
 
 
 def _without_ours(trace: TracebackType | None) -> TracebackType | None:
