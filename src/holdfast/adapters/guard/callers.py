@@ -92,7 +92,7 @@ def beyond() -> Frames:
     try:
         task = asyncio.current_task()
     except RuntimeError:  # no loop runs in this thread
-        thread: threading.Thread | None = threading._active.get(threading.get_ident())  # type: ignore[attr-defined] # noqa: SLF001
+        thread: Any = threading._active.get(threading.get_ident())  # type: ignore[attr-defined] # noqa: SLF001
         site = getattr(thread, STARTED_AT, None)
         return () if site is None else site.frames
     return () if task is None else await_frames(parent_of(task))
