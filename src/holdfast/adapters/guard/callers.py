@@ -11,7 +11,7 @@ import weakref
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from holdfast.adapters._patches import Patches
 from holdfast.track._site import BEYOND, Frames, Site, caller, is_application
@@ -92,7 +92,7 @@ def beyond() -> Frames:
     try:
         task = asyncio.current_task()
     except RuntimeError:  # no loop runs in this thread
-        thread: Any = threading._active.get(threading.get_ident())  # type: ignore[attr-defined] # noqa: SLF001
+        thread = cast("Any", threading._active.get(threading.get_ident()))  # type: ignore[attr-defined] # noqa: SLF001
         site = getattr(thread, STARTED_AT, None)
         return () if site is None else site.frames
     return () if task is None else await_frames(parent_of(task))

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from holdfast._core import clock
 
@@ -27,7 +27,7 @@ _REST: Final = 0.5
 
 def _is_ours() -> bool:
     """Whether this is a thread that reads and reports: the report may be waiting for what it holds."""
-    thread: Any = threading._active.get(threading.get_ident())  # type: ignore[attr-defined] # noqa: SLF001
+    thread = cast("Any", threading._active.get(threading.get_ident()))  # type: ignore[attr-defined] # noqa: SLF001
     return thread is not None and thread.name in _OUR_THREADS
 
 
