@@ -44,6 +44,7 @@ from holdfast.pools import (
 from holdfast.pools.deadline import deadline
 
 if TYPE_CHECKING:
+    from holdfast.adapters.install import install, uninstall
     from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.limits.adaptive import Adaptive
@@ -113,6 +114,7 @@ __all__ = (
     "explain",
     "gather",
     "http",
+    "install",
     "process_lines",
     "raise_fd_limit",
     "recommend",
@@ -125,6 +127,7 @@ __all__ = (
     "sqlite",
     "stream",
     "track",
+    "uninstall",
 )
 
 
@@ -143,6 +146,7 @@ _LATER = {
     "audit": "holdfast.watch.audit",
     "explain": "holdfast.watch.explain",
     "http": "holdfast.track.http",
+    "install": "holdfast.adapters.install",
     "process_lines": "holdfast.flow.process",
     "raise_fd_limit": "holdfast.sense.fd_limit",
     "recommend": "holdfast.watch.recommend",
@@ -153,6 +157,7 @@ _LATER = {
     "snapshot": "holdfast.watch.snapshot",
     "sqlite": "holdfast.track.sqlite",
     "track": "holdfast.track.tracked",
+    "uninstall": "holdfast.adapters.install",
 }
 """What not every program needs is imported when it is asked for."""
 

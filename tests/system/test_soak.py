@@ -24,7 +24,7 @@ def _soak(*options):
 
 @pytest.mark.timeout(130)
 def test_thousands_of_short_sessions_leave_nothing_and_nothing_grows_with_them():
-    """Files, pools of both kinds, sockets, SQLite, HTTP, tools; a tenth of the sessions fails, some are cancelled."""
+    """Files, pools, sockets, SQLite, HTTP, tools; a tenth of the sessions fails, some are cancelled."""
     ended = _soak("--sessions", "6000")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr

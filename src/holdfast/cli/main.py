@@ -35,6 +35,7 @@ VERBS = {
     ),
     "limits": Verb("holdfast.cli.limits.command", "limits_command", "What this machine allows."),
     "map": Verb("holdfast.cli.map.command", "map_command", "Run a function over a file's lines."),
+    "run": Verb("holdfast.cli.run.command", "run_command", "Run a Python program under guard."),
     "size": Verb("holdfast.cli.size", "size_command", "Say how large a pool should be here."),
 }
 

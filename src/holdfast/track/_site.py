@@ -7,16 +7,22 @@ looked up when somebody reads them.
 Whose line: the innermost frames of the application, not those of holdfast, of the standard library or
 of an installed package. Where there are none (a task that a library has started, a program that is
 installed as a package), the innermost frame of a package, and else of the standard library. The walk
-ends where an event loop or a thread begins: what stands below has not called anybody.
+ends where an event loop or a thread begins: what stands below has not called anybody. Who has, where no
+frame of the application was met, :data:`BEYOND` may know: the task that awaits this one, the line that
+gave a call to a worker.
 """
 
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ("NOWHERE", "Site", "caller")
+__all__ = ("BEYOND", "NOWHERE", "Frames", "Site", "caller", "caller_frames", "is_application")
+
+Frames = tuple[tuple[CodeType, int], ...]
+"""Code and position of each frame, the innermost first."""
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
 _STANDARD: Final = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
@@ -27,9 +33,26 @@ _ENDS: Final = (
     "/uvloop/__init__.py",
     "/threading.py",
 )
+_ENDING: Final = frozenset(
+    {
+        "_run",
+        "_run_once",
+        "run",
+        "run_forever",
+        "run_until_complete",
+        "_bootstrap",
+        "_bootstrap_inner",
+    }
+)
+"""Functions in these files at which a task or a thread begins; the others are called by somebody."""
 _APPLICATION, _INSTALLED, _LIBRARY, _OURS, _END = range(5)
 _FRAMES: Final = 3
+_FURTHER: Final = 2
+"""Frames that are looked at for a further one of the application, after one was met."""
 _MOST_FILES: Final = 4096
+
+BEYOND: Final[list[Callable[[], Frames]]] = []
+"""Asked in turn for the frames of whoever has started this task or thread, until one knows some."""
 
 _kinds: dict[str, int] = {}  # of files that were met
 
@@ -39,8 +62,13 @@ class Site:
 
     __slots__ = ("_frames",)
 
-    def __init__(self, frames: tuple[tuple[CodeType, int], ...]) -> None:
+    def __init__(self, frames: Frames) -> None:
         self._frames = frames
+
+    @property
+    def frames(self) -> Frames:
+        """The frames as they are."""
+        return self._frames
 
     def __str__(self) -> str:
         return _told(*self._frames[0]) if self._frames else "an unknown line"
@@ -56,29 +84,60 @@ NOWHERE: Final = Site(())
 
 def caller() -> Site:
     """Return the line of the user's code that has led here."""
-    frames: list[tuple[CodeType, int]] = []
+    return Site(caller_frames(2))
+
+
+def caller_frames(depth: int = 1) -> Frames:
+    """Return the frames of :func:`caller` as they are; the walk begins ``depth`` frames above this one."""
     second: tuple[CodeType, int] | None = None
     third: tuple[CodeType, int] | None = None
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the stack of whoever asks
+    frame: FrameType | None = sys._getframe(depth)  # noqa: SLF001 - the stack of whoever asks
     while frame is not None:
         code = frame.f_code
         kind = _kinds.get(code.co_filename)
         if kind is None:
             kind = _kind(code.co_filename)
         if kind == _APPLICATION:
-            frames.append((code, frame.f_lasti))
-            if len(frames) == _FRAMES:
-                break
-        elif kind == _END:
+            return _with_callers(frame)
+        if kind == _END and code.co_name in _ENDING:
             break
-        elif kind == _INSTALLED:
+        if kind == _INSTALLED:
             second = second or (code, frame.f_lasti)
-        elif kind == _LIBRARY:
+        elif kind != _OURS:
             third = third or (code, frame.f_lasti)
         frame = frame.f_back
-    if not frames and (fallback := second or third) is not None:
-        frames = [fallback]
-    return Site(tuple(frames))
+    for beyond in BEYOND:
+        known = beyond()
+        if known:
+            return known
+    fallback = second or third
+    return () if fallback is None else (fallback,)
+
+
+def _with_callers(frame: FrameType) -> Frames:
+    """The first frame of the application, and others of it not far above."""
+    found = [(frame.f_code, frame.f_lasti)]
+    for _ in range(_FURTHER):
+        above = frame.f_back
+        if above is None:
+            break
+        frame, code = above, above.f_code
+        kind = _kinds.get(code.co_filename)
+        if kind is None:
+            kind = _kind(code.co_filename)
+        if kind == _APPLICATION:
+            found.append((code, frame.f_lasti))
+            if len(found) == _FRAMES:
+                break
+        elif kind == _END and code.co_name in _ENDING:
+            break
+    return tuple(found)
+
+
+def is_application(code: CodeType) -> bool:
+    """Whether a frame is of the application: not of holdfast, the standard library, or a package."""
+    kind = _kinds.get(code.co_filename)
+    return (_kind(code.co_filename) if kind is None else kind) == _APPLICATION
 
 
 def _kind(file: str) -> int:

@@ -1,0 +1,1 @@
+"""Where holdfast meets what others have made: asyncio, anyio, unmodified programs."""

@@ -1,0 +1,256 @@
+"""The line that opened each descriptor.
+
+Purpose: name the lines that hold descriptors, at about a microsecond for each that is opened, and nothing
+for each that is closed.
+How: a table by descriptor number that is written when one is opened, and overwritten when its number is
+used again. What is stale in it is found when somebody reads it: an entry counts only if its object is
+alive and still has that number, and if the kernel says that what is open there is of that kind.
+
+The number of a new descriptor is the lowest that is free, so it tells how many there are: when it is
+higher than ever, the table is looked at, and the most that each line has held at once is kept.
+"""
+
+import gc
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from weakref import ref
+
+from holdfast._core import clock
+from holdfast.sense._counts import FD, fds_by_size, size_is_fds
+from holdfast.sense.descriptor_kinds import Descriptor, open_descriptors
+from holdfast.track._site import Frames, Site, caller_frames
+
+__all__ = ("ACCEPTED", "Held", "Lines")
+
+ACCEPTED: Final = "accepted socket"
+
+_FIRST_LOOK: Final = 64
+_GC_WORTH_A_LOOK: Final = 16
+_PATHS: Final = 512
+_KINDS: Final[Mapping[str, frozenset[str]]] = {
+    "file": frozenset({"file", "deleted file", "directory", "device", "pipe"}),
+    "any": frozenset(),
+    "accepted": frozenset({"socket"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one line holds.
+
+    Attributes:
+        line: ``file:line in function``.
+        stack: The same for up to three frames, the innermost first.
+        kinds: Open descriptors that it has opened, by kind.
+        oldest_s: The age of the oldest.
+        peak: The most that were seen at once.
+        collected: How many the collector has closed, because nobody had.
+    """
+
+    line: str
+    stack: tuple[str, ...]
+    kinds: Mapping[str, int]
+    oldest_s: float
+    peak: int
+    collected: int
+
+    @property
+    def living(self) -> int:
+        """How many are open."""
+        return sum(self.kinds.values())
+
+
+class Lines:
+    """Who opened what. Any thread may call any method."""
+
+    def __init__(self) -> None:
+        self._by_fd: dict[int, tuple[Frames, Any, str, float]] = {}
+        self._databases: dict[str, Counter[Frames]] = {}
+        self._mark = _FIRST_LOOK
+        self._peaks: dict[str, int] = {}
+        self._stacks: dict[str, tuple[str, ...]] = {}
+        self._collected: Counter[str] = Counter()
+        self._before: tuple[list[tuple[Frames, Any]], int] | None = None
+        self._looking = threading.Lock()
+        self._now = clock.current().now
+        gc.callbacks.append(self._on_gc)
+
+    def close(self) -> None:
+        """Watch the collector no more."""
+        if self._on_gc in gc.callbacks:
+            gc.callbacks.remove(self._on_gc)
+
+    # ------------------------------------------------------------ when something is opened
+
+    def opened(self, fd: int, thing: object | None, kind: str) -> None:
+        """Take note of a new descriptor, and of the object that has it, if one does."""
+        frames = caller_frames(2)
+        if not frames:  # one of our own
+            self._by_fd.pop(fd, None)
+            return
+        self._by_fd[fd] = (frames, None if thing is None else ref(thing), kind, self._now())
+        if fd >= self._mark:
+            self.look()
+
+    def opened_file(self, made: Any) -> None:
+        """Take note of a file that ``open`` has made; the same as ``opened`` with a call less."""
+        fd, frames = made.fileno(), caller_frames(2)
+        if not frames:
+            self._by_fd.pop(fd, None)
+            return
+        self._by_fd[fd] = (frames, ref(made), "file", self._now())
+        if fd >= self._mark:
+            self.look()
+
+    def accepted(self, fd: int) -> None:
+        """A socket that was just noted is the other end of a client: how many there are is up to these."""
+        entry = self._by_fd.get(fd)
+        if entry is not None:
+            self._by_fd[fd] = (entry[0], entry[1], "accepted", entry[3])
+
+    def connected(self, path: str) -> None:
+        """Take note of a database connection, whose descriptors nobody tells."""
+        counts = self._databases.get(path)
+        if counts is None:
+            if len(self._databases) >= _PATHS:
+                return
+            counts = self._databases[path] = Counter()
+        counts[caller_frames(2)[:1]] += 1
+        count = _count()
+        if count is not None and count >= self._mark:
+            self.look()
+
+    # ------------------------------------------------------------ who holds what
+
+    def look(self) -> None:
+        """See how many each line holds, and keep it if it is more than ever."""
+        if not self._looking.acquire(blocking=False):
+            return
+        try:
+            living = Counter(line for line, _, _ in self._living().values())
+            total = len(living) and max(sum(living.values()), self._mark)
+            self._mark = max(self._mark, total + max(_FIRST_LOOK, total // 2))
+            for line, count in living.items():
+                if count > self._peaks.get(line, 0):
+                    self._peaks[line] = count
+        except OSError:
+            return
+        finally:
+            self._looking.release()
+
+    def places(self) -> Mapping[int, str]:
+        """Return the line that opened each open descriptor, for those of which it is known."""
+        return {fd: line for fd, (line, _, _) in self._living().items()}
+
+    def held(self) -> tuple[Held, ...]:
+        """Return what each line holds or has held; those that hold most come first."""
+        self.look()
+        kinds: dict[str, Counter[str]] = {}
+        ages: dict[str, float] = {}
+        for line, kind, age in self._living().values():
+            kinds.setdefault(line, Counter())[kind] += 1
+            ages[line] = max(age, ages.get(line, 0.0))
+        names = {*kinds, *self._peaks, *self._collected}
+        found = (
+            Held(
+                line,
+                self._stacks.get(line, (line,)),
+                kinds.get(line, {}),
+                ages.get(line, 0.0),
+                max(self._peaks.get(line, 0), sum(kinds.get(line, Counter[str]()).values())),
+                self._collected[line],
+            )
+            for line in names
+        )
+        return tuple(sorted(found, key=lambda each: (-each.living, -each.collected, -each.peak)))
+
+    def _living(self) -> dict[int, tuple[str, str, float]]:
+        """By descriptor its line, kind and age."""
+        now, found = self._now(), dict[int, tuple[str, str, float]]()
+        descriptors = open_descriptors()
+        for each in descriptors:
+            entry = self._by_fd.get(each.fd)
+            if entry is not None and _is_valid(each, entry):
+                kind = ACCEPTED if entry[2] == "accepted" else each.kind
+                found[each.fd] = (self._line(Site(entry[0])), kind, now - entry[3])
+        self._add_databases(descriptors, found)
+        return found
+
+    def _add_databases(
+        self, descriptors: Iterable[Descriptor], found: dict[int, tuple[str, str, float]]
+    ) -> None:
+        if not self._databases:
+            return
+        lines = {
+            os.path.realpath(path): [self._line(Site(frames)) for frames in counts.elements()]
+            for path, counts in list(self._databases.items())
+        }
+        turns: Counter[str] = Counter()
+        for each in descriptors:
+            path = each.target.removesuffix("-wal").removesuffix("-shm").removesuffix("-journal")
+            known = lines.get(path)
+            if known and each.fd not in found:
+                # The last ones that were opened are those that are open.
+                turns[each.target] += 1
+                line = known[-min(turns[each.target], len(known))]
+                found[each.fd] = (line, "SQLite file", 0.0)
+
+    def _line(self, site: Site) -> str:
+        line = str(site)
+        if line not in self._stacks:
+            self._stacks[line] = site.stack
+        return line
+
+    # ------------------------------------------------------------ what the collector closes
+
+    def _on_gc(self, phase: str, info: Mapping[str, int]) -> None:
+        """Objects with a descriptor that only the collector ends were dropped and not closed."""
+        if info.get("generation") != 2 or len(self._by_fd) + len(self._databases) == 0:  # noqa: PLR2004 - the oldest
+            return
+        if phase == "start":
+            living = [
+                (entry[0], entry[1])
+                for entry in list(self._by_fd.values())
+                if entry[1] is not None and entry[1]() is not None
+            ]
+            self._before = (living, _count() or 0)
+        elif self._before is not None:
+            living, count = self._before
+            self._before = None
+            gone = [Site(frames) for frames, thing in living if thing() is None]
+            fewer = count - (_count() or 0)
+            if fewer < _GC_WORTH_A_LOOK:
+                return
+            for site in gone:
+                self._collected[self._line(site)] += 1
+            if fewer - len(gone) >= _GC_WORTH_A_LOOK and self._databases:
+                counts: Counter[Frames] = sum(self._databases.values(), Counter[Frames]())
+                self._collected[self._line(Site(counts.most_common(1)[0][0]))] += fewer - len(gone)
+
+
+def _is_valid(each: Descriptor, entry: tuple[Frames, Any, str, float]) -> bool:
+    _, refer, kind, _ = entry
+    if refer is not None:
+        thing = refer()
+        if thing is None:
+            return False
+        try:
+            if thing.fileno() != each.fd:
+                return False
+        except (ValueError, OSError, AttributeError):
+            return False
+    expected = _KINDS.get(kind, frozenset({kind}))
+    return not expected or each.kind in expected
+
+
+def _count() -> int | None:
+    if not size_is_fds():
+        return None
+    try:
+        return fds_by_size(os.stat(FD))  # noqa: PTH116 - called for each connection
+    except OSError:
+        return None

@@ -1,0 +1,171 @@
+"""Whatever opens a descriptor, replaced by one that takes note of it, and helps when none is left.
+
+Replaced are names of modules (``open``, ``os.open``, ``os.pipe``, ``sqlite3.connect``) and methods of
+classes that are written in Python (``socket.socket``, ``selectors``), so that nobody's ``isinstance`` or
+subclass changes. What C code opens by itself is not seen.
+"""
+
+import builtins
+import io
+import os
+import selectors
+import socket
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any, cast
+
+from holdfast.adapters._patches import Patches
+from holdfast.adapters.guard.lines import Lines
+from holdfast.adapters.guard.shortage import Shortage, is_shortage
+
+__all__ = ("Opened", "note_openers")
+
+Opened = Callable[[int, object | None, str], None]
+"""Takes the number of a descriptor, the object that has it, and its kind."""
+
+
+class Opener:
+    """A function of C code with something around it; no method when it is kept in a class."""
+
+    def __init__(
+        self,
+        original: Callable[..., Any],
+        note: Callable[[Any], None] | None,
+        shortage: Shortage,
+        home: str,
+    ) -> None:
+        self.__wrapped__ = original
+        self.__name__ = original.__name__
+        self.__qualname__ = original.__qualname__
+        self.__module__ = home  # where it is found by its name, and so by pickle
+        self.__doc__ = original.__doc__
+        self._original = original
+        self._note = note
+        self._shortage = shortage
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function; with no descriptor left, once more."""
+        try:
+            made = self._original(*args, **kwargs)
+        except OSError as error:
+            if not is_shortage(error) or not self._shortage.relieve(error):
+                raise
+            made = self._original(*args, **kwargs)
+        if self._note is not None:
+            self._note(made)
+        return made
+
+    def __reduce__(self) -> str:
+        return self.__name__
+
+    def __repr__(self) -> str:
+        return repr(self._original)
+
+
+def note_openers(patches: Patches, lines: Lines | None, shortage: Shortage) -> None:
+    """Replace them.
+
+    Args:
+        patches: Where to note what is replaced.
+        lines: Are told of each descriptor; None if they are not wanted.
+        shortage: Called where none is left.
+    """
+    opened = lines.opened if lines is not None else None
+
+    def of_kind(kind: str) -> Callable[[Any], None]:
+        def note(made: Any) -> None:
+            fds = (made,) if isinstance(made, int) else made
+            for fd in fds:
+                opened(fd, None, kind)  # type: ignore[misc] # likewise
+
+        return note
+
+    def put(owners: Sequence[ModuleType], name: str, note: Callable[[Any], None]) -> None:
+        original = getattr(owners[0], name, None)
+        if original is not None:
+            opener = Opener(
+                original, note if opened is not None else None, shortage, owners[0].__name__
+            )
+            for owner in owners:
+                patches.set(owner, name, opener)
+
+    put((io, builtins), "open", lines.opened_file if lines is not None else of_kind("any"))
+    for name, kind in {
+        "open": "any",
+        "pipe": "pipe",
+        "pipe2": "pipe",
+        "dup": "any",
+        "openpty": "device",
+        "eventfd": "eventfd",
+        "memfd_create": "memfd",
+        "pidfd_open": "pidfd",
+        "timerfd_create": "timerfd",
+    }.items():
+        put((os,), name, of_kind(kind))
+    _sockets(patches, lines, shortage)
+    patches.after_import("sqlite3", lambda module: _sqlite(patches, module, opened, shortage))
+
+
+def _sockets(patches: Patches, lines: Lines | None, shortage: Shortage) -> None:
+    opened = lines.opened if lines is not None else None
+    make, accept = socket.socket.__init__, socket.socket.accept
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - replaces one of that name
+        try:
+            make(self, *args, **kwargs)
+        except OSError as error:
+            if not is_shortage(error) or not shortage.relieve(error):
+                raise
+            make(self, *args, **kwargs)
+        if opened is not None:
+            opened(self.fileno(), self, "socket")
+
+    def accept_again(self: Any) -> Any:
+        try:
+            made = accept(self)
+        except OSError as error:
+            if not is_shortage(error) or not shortage.relieve(error):
+                raise
+            made = accept(self)
+        if lines is not None:
+            lines.accepted(made[0].fileno())
+        return made
+
+    patches.set(socket.socket, "__init__", __init__)
+    patches.set(socket.socket, "accept", accept_again)
+    epoll = getattr(selectors, "EpollSelector", None)
+    if opened is not None and epoll is not None:
+        begin = epoll.__init__
+
+        def selector(self: Any) -> None:
+            begin(self)
+            opened(self.fileno(), self, "epoll")
+
+        patches.set(epoll, "__init__", selector)
+
+
+def _sqlite(
+    patches: Patches, module: ModuleType, opened: Opened | None, shortage: Shortage
+) -> None:
+    connect = module.connect
+
+    def note(database: object) -> None:
+        if opened is not None and isinstance(database, str | bytes | os.PathLike):
+            path = os.fsdecode(cast("str | bytes | os.PathLike[str]", database))
+            if path and ":memory:" not in path:
+                shortage.lines_of_databases(path)
+
+    class Connect(Opener):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                made = connect(*args, **kwargs)
+            except module.OperationalError as error:
+                if not shortage.is_exhausted() or not shortage.relieve(error):
+                    raise
+                made = connect(*args, **kwargs)
+            note(args[0] if args else kwargs.get("database"))
+            return made
+
+    opener = Connect(connect, None, shortage, module.__name__)
+    patches.set(module, "connect", opener)
+    patches.set(module.dbapi2, "connect", opener)

@@ -1,0 +1,1 @@
+"""``holdfast run``: an unmodified program under guard."""
