@@ -393,6 +393,82 @@ TARGETS: Sequence[Target] = (
         must=1,
         aim=1.5,
     ),
+    *(
+        Target(
+            claim="sqlite",
+            case=case,
+            work=f"reads by key, {who}",
+            ours="holdfast.sqlite",
+            peer=peer,
+            comparison="faster",
+            must=must,
+            aim=aim,
+        )
+        for case, who, peer, must, aim in (
+            ("read-one", "one session", "aiosqlite", 5, 15),
+            ("read-one", "one session", "a connection each", 20, 60),
+            ("read-many", "50 sessions at once", "aiosqlite", 5, 8),
+            ("read-many", "50 sessions at once", "a connection each", 20, 30),
+        )
+    ),
+    Target(
+        claim="sqlite",
+        case="write-many",
+        work="durable writes, 200 sessions at once, wall",
+        ours="holdfast.sqlite",
+        peer="aiosqlite",
+        comparison="faster",
+        figure="each_wall_s",
+        must=2,
+        aim=3,
+    ),
+    Target(
+        claim="sqlite",
+        case="write-alone",
+        work="durable writes that share nothing, 200 sessions at once, wall",
+        ours="holdfast.sqlite",
+        peer="aiosqlite, locked",
+        comparison="faster",
+        figure="each_wall_s",
+        must=10,
+        aim=50,
+    ),
+    *(
+        Target(
+            claim="http",
+            case="thousand",
+            work="calls, 1,000 at once",
+            ours=ours,
+            peer=peer,
+            comparison="faster",
+            must=must,
+            aim=aim,
+        )
+        for ours, peer, must, aim in (
+            ("holdfast.http.httpx", "httpx", 3, 7),
+            ("holdfast.http.httpx2", "httpx2", 3, 7),
+        )
+    ),
+    Target(
+        claim="http",
+        case="thousand",
+        work="calls, 1,000 at once, beside the bare client",
+        ours="holdfast.http, limit=1000",
+        peer="aiohttp",
+        comparison="cost",
+        must=1.5,
+        aim=1.1,
+    ),
+    Target(
+        claim="http",
+        case="sdk",
+        work="calls of the openai package, 1,000 at once",
+        ours="holdfast.http.openai",
+        peer="AsyncOpenAI",
+        comparison="faster",
+        must=2,
+        aim=4,
+    ),
     Target(
         claim="subprocess",
         case="timeouts",

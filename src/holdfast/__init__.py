@@ -46,7 +46,10 @@ if TYPE_CHECKING:
     from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.sense import raise_fd_limit
+    from holdfast.track import ResourcePool, scope, track
+    from holdfast.track.http import http
     from holdfast.track.process.result import ProcessResult
+    from holdfast.track.sqlite import sqlite
     from holdfast.watch.monitor import Monitor
     from holdfast.watch.snapshot import snapshot
     from holdfast.watch.trend import Trend
@@ -76,6 +79,7 @@ __all__ = (
     "Rate",
     "RateLimited",
     "Rejected",
+    "ResourcePool",
     "ResultLost",
     "Retry",
     "SingleFlight",
@@ -90,17 +94,22 @@ __all__ = (
     "deadline",
     "errors",
     "gather",
+    "http",
     "process_lines",
     "raise_fd_limit",
     "run_process",
     "run_process_sync",
+    "scope",
     "set_budget",
     "snapshot",
+    "sqlite",
     "stream",
+    "track",
 )
 
 
 _LATER = {
+    "ResourcePool": "holdfast.track.resource_pool",
     "ProcessResult": "holdfast.track.process.result",
     "process_lines": "holdfast.flow.process",
     "run_process": "holdfast.flow.process",
@@ -108,8 +117,12 @@ _LATER = {
     "Monitor": "holdfast.watch.monitor",
     "SingleFlight": "holdfast.flow.single_flight",
     "Trend": "holdfast.watch.trend",
-    "raise_fd_limit": "holdfast.sense.fd_limit",
     "snapshot": "holdfast.watch.snapshot",
+    "http": "holdfast.track.http",
+    "raise_fd_limit": "holdfast.sense.fd_limit",
+    "sqlite": "holdfast.track.sqlite",
+    "scope": "holdfast.track.scopes",
+    "track": "holdfast.track.tracked",
 }
 """What not every program needs is imported when it is asked for."""
 

@@ -4,12 +4,21 @@ Where a line must not type-check, an ignore says so; the checkers report an igno
 """
 
 import functools
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, assert_type
+
+import aiohttp
+import anthropic
+import httpx
+import httpx2
+import openai
 
 import holdfast
 from holdfast import AsyncPool, CallFuture, Outcome, PoolStats, Stream, StreamStats, ThreadPool
 from holdfast.flow.idempotency import Idempotent, MemoryStore
+from holdfast.track import ResourceStats, Scope
+from holdfast.track.sqlite import SQLite, Written
 from holdfast.watch import Living, Snapshot, Verdict
 
 if TYPE_CHECKING:
@@ -281,3 +290,56 @@ def watching_is_typed() -> None:
     trend = holdfast.Trend("descriptors", limit=1024)
     trend.see(0.0, [Living(1, "app.py:10")])
     assert_type(trend.verdict.left_s, float | None)
+
+
+async def a_database_keeps_the_types_of_functions(db: SQLite) -> None:
+    """What is read is the file's; what a function returns is the function's."""
+    assert_type(await db.execute("DELETE FROM t"), Written)
+    assert_type((await db.execute("DELETE FROM t")).rowcount, int)
+    assert_type(await db.fetch_all("SELECT 1"), list[Any])
+    assert_type(await db.write(count_rows, "t"), int)
+    assert_type(await db.read(count_rows, table="t"), int)
+    assert_type(db.blocking.write(count_rows, "t"), int)
+    async with db.transaction() as tx:
+        assert_type(await tx.call(count_rows, "t"), int)
+    await db.write(count_rows, 1)  # type: ignore[arg-type]
+    assert_type(holdfast.sqlite("x.db"), SQLite)
+
+
+def count_rows(connection: sqlite3.Connection, table: str) -> int:
+    """A function that is given a connection."""
+    return len(connection.execute("SELECT 1 WHERE ?", (table,)).fetchall())
+
+
+async def shared_clients_are_the_libraries_own() -> None:
+    """What is returned can be used as the library says."""
+    assert_type(holdfast.http("llm", limit=3), aiohttp.ClientSession)
+    assert_type(holdfast.http.httpx("llm"), httpx.AsyncClient)
+    assert_type(holdfast.http.httpx2("llm"), httpx2.AsyncClient)
+    assert_type(holdfast.http.openai(api_key="x"), openai.AsyncOpenAI)
+    assert_type(holdfast.http.anthropic(api_key="x"), anthropic.AsyncAnthropic)
+    assert_type(holdfast.http.stats()[0].in_flight, int)
+
+
+async def connect() -> Tool:
+    """A coroutine function that opens something."""
+    return Tool()
+
+
+async def resources(path: str) -> None:
+    """A pool of resources lends what its function opens, blocking or not."""
+    with holdfast.ResourcePool(lambda: path.encode(), max_size=2) as blocking:
+        with blocking.borrow() as found:
+            assert_type(found, bytes)
+        assert_type(blocking.acquire().resource, bytes)
+        assert_type(blocking.stats(), ResourceStats)
+    # mypy does not infer what a coroutine function returns from one of two kinds of functions.
+    tools: holdfast.ResourcePool[Tool] = holdfast.ResourcePool(connect, leak_after=(1, 2))
+    async with tools as pool:
+        async with pool.borrow(timeout=1.0) as tool:
+            assert_type(tool, Tool)
+        lease = await pool.aacquire()
+        assert_type(lease.resource, Tool)
+    async with holdfast.scope("session") as scope:
+        assert_type(holdfast.track(tool, name="tool", is_closed=lambda: False), Tool)
+        assert_type(scope, Scope)
