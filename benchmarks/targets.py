@@ -510,4 +510,76 @@ TARGETS: Sequence[Target] = (
         must=0.002,
         aim=0.001,
     ),
+    *(
+        Target(
+            claim="processes",
+            case="one",
+            work="a no-op there and back, one worker",
+            ours="ProcessPool",
+            peer=peer,
+            comparison="faster",
+            figure="each_wall_s",
+            must=must,
+            aim=aim,
+        )
+        for peer, must, aim in (
+            ("ProcessPoolExecutor", 6, 12),
+            ("pebble.ProcessPool", 6, 12),
+            ("loky", 10, 20),
+        )
+    ),
+    *(
+        Target(
+            claim="processes",
+            case="many",
+            work="no-ops, two workers",
+            ours="ProcessPool.stream",
+            peer=peer,
+            comparison="faster",
+            figure="each_wall_s",
+            must=must,
+            aim=aim,
+        )
+        for peer, must, aim in (("ProcessPoolExecutor", 6, 10), ("multiprocessing.Pool", 2, 4))
+    ),
+    *(
+        Target(
+            claim="processes",
+            case="large",
+            work="1 MiB there and back",
+            ours="ProcessPool",
+            peer=peer,
+            comparison="faster",
+            figure="each_wall_s",
+            must=must,
+            aim=aim,
+        )
+        for peer, must, aim in (("ProcessPoolExecutor", 4, 8), ("mpire", 2, 4.5))
+    ),
+    *(
+        Target(
+            claim="processes",
+            case=case,
+            work=work,
+            ours="ProcessPool",
+            comparison="value",
+            figure=figure,
+            must=must,
+            aim=aim,
+        )
+        for case, work, figure, must, aim in (
+            (
+                "recover",
+                "from a stuck call's timeout to another's result",
+                "usable_s",
+                0.010,
+                0.001,
+            ),
+            ("start", "the first worker", "first_s", 0.060, 0.025),
+            ("start", "each further worker", "further_s", 0.010, 0.003),
+            ("four", "four stuck C loops, 1 s each: all callers know", "told_s", 1.3, 1.05),
+            ("four", "four stuck C loops, 1 s each: four workers usable", "usable_s", 1.5, 1.1),
+            ("tools", "processes left after 100 timed-out tools", "orphans", 0, 0),
+        )
+    ),
 )

@@ -45,6 +45,7 @@ from holdfast.pools.deadline import deadline
 if TYPE_CHECKING:
     from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
+    from holdfast.pools.process_pool import ProcessPool
     from holdfast.sense import raise_fd_limit
     from holdfast.track import ResourcePool, scope, track
     from holdfast.track.http import http
@@ -73,6 +74,7 @@ __all__ = (
     "PoolStats",
     "Priority",
     "ProcessFailed",
+    "ProcessPool",
     "ProcessResult",
     "QueueFull",
     "QueueTimeout",
@@ -110,6 +112,7 @@ __all__ = (
 
 _LATER = {
     "ResourcePool": "holdfast.track.resource_pool",
+    "ProcessPool": "holdfast.pools.process_pool",
     "ProcessResult": "holdfast.track.process.result",
     "process_lines": "holdfast.flow.process",
     "run_process": "holdfast.flow.process",

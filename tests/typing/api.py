@@ -15,7 +15,16 @@ import httpx2
 import openai
 
 import holdfast
-from holdfast import AsyncPool, CallFuture, Outcome, PoolStats, Stream, StreamStats, ThreadPool
+from holdfast import (
+    AsyncPool,
+    CallFuture,
+    Outcome,
+    PoolStats,
+    ProcessPool,
+    Stream,
+    StreamStats,
+    ThreadPool,
+)
 from holdfast.flow.idempotency import Idempotent, MemoryStore
 from holdfast.track import ResourceStats, Scope
 from holdfast.track.sqlite import SQLite, Written
@@ -54,6 +63,25 @@ class Tool:
     async def __call__(self, question: str) -> float:
         """An object that is called like a coroutine function."""
         return float(len(question))
+
+
+# ---------------------------------------------------------------- processes
+
+
+async def in_processes(pool: ProcessPool) -> None:
+    """What a process pool gives."""
+    assert_type(await pool.run(parse, "a"), bytes)
+    future = pool.submit(parse, "a")
+    assert_type(await future, bytes)
+    assert_type(pool.submit(parse, "a").result(), bytes)
+    assert_type(pool.stream(parse, ["a"]), Stream[bytes])
+    assert_type(pool.stream(parse, ["a"], outcomes=True), Stream[Outcome[bytes]])
+    assert_type(await pool.gather(parse, ["a"]), list[bytes])
+    assert_type(await pool.options(timeout=1, idempotent=True).run(parse, "a"), bytes)
+    assert_type(pool.wrap_sync(parse)("a"), bytes)
+    assert_type(pool.stats(), PoolStats)
+    executor: Executor = pool
+    del executor
 
 
 # ---------------------------------------------------------------- one-liners

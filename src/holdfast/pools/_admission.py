@@ -258,11 +258,11 @@ class Admission(Permits):
         with self.lock:
             self.counters.timeouts += 1
 
-    def abandon_item(self) -> None:
-        """Note that an item of a stream outlived its deadline; its permit stays held."""
+    def abandon_item(self, *, timed_out: bool = True) -> None:
+        """Note that an item of a stream outlived its deadline, or its consumer; its permit stays held."""
         with self.lock:
             self._abandon()
-            self.counters.timeouts += 1
+            self.counters.timeouts += timed_out
             watchers = self._recount()
         call_all(watchers)
 

@@ -95,6 +95,10 @@ class Ledger:
         """Calls that wait. A stream's place in line is beyond them, and its items are counted apart."""
         return len(self._line) - self._waiting_turns
 
+    def queued_calls(self) -> int:
+        """Under the lock: who stands in line, streams among them."""
+        return len(self._line)
+
     def queued(self) -> int:
         """Calls that wait for somebody else's permit."""
         return max(0, self.in_line() - max(0, self.ceiling - self.in_flight))
