@@ -1,4 +1,4 @@
-"""What looks at the process while it runs: monitor, trends, snapshot.
+"""What looks at the process while it runs: monitor, trends, snapshot; and the governor, who acts on it.
 
 Each name is imported when it is first asked for.
 """
@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from holdfast.watch.decisions import Decision
+    from holdfast.watch.governor import Governor, Weight
     from holdfast.watch.history import History, Point
     from holdfast.watch.monitor import Change, Monitor
     from holdfast.watch.snapshot import MonitorStats, PoolReading, Snapshot
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = (
     "Change",
+    "Decision",
     "Evidence",
     "Gauge",
+    "Governor",
     "Growth",
     "History",
     "Level",
@@ -30,13 +34,16 @@ __all__ = (
     "Threshold",
     "Trend",
     "Verdict",
+    "Weight",
 )
 
 # The module of this package that each name lives in.
 _HOMES = {
     "Change": "monitor",
+    "Decision": "decisions",
     "Evidence": "verdict",
     "Gauge": "thresholds",
+    "Governor": "governor",
     "Growth": "verdict",
     "History": "history",
     "Level": "thresholds",
@@ -49,6 +56,7 @@ _HOMES = {
     "Threshold": "thresholds",
     "Trend": "trend",
     "Verdict": "verdict",
+    "Weight": "governor",
 }
 
 

@@ -15,6 +15,7 @@ from holdfast.pools._living import living_pools
 from holdfast.pools._pressure import LISTENERS
 from holdfast.watch._reclaiming import MemoryWatch
 from holdfast.watch._ticker import TICKER
+from holdfast.watch.decisions import DECIDERS, Decision, decisions
 from holdfast.watch.monitor import Monitor
 from holdfast.watch.thresholds import Level, Threshold
 
@@ -26,10 +27,6 @@ _KEPT: Final = 256
 _MOST_EVENTS: Final = 64
 _RESOURCES: Final = ("descriptors", "threads", "processes", "memory pressure")
 """What the monitor is asked for; memory is looked at by the governor itself, and more often."""
-
-_GOVERNORS: Final[list["Governor"]] = []
-"""Those that run, for whoever shows what they have decided."""
-
 
 @dataclass(frozen=True, slots=True)
 class Weight:
@@ -48,38 +45,6 @@ class Weight:
             msg = f"weight must be from 0 to 1, not {self.weight!r}"
             raise ValueError(msg)
         check.count("floor", self.floor, least=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One thing that a governor has done.
-
-    Attributes:
-        at: When, in seconds since 1970.
-        share: How much of each limit is left from then on, 0 (the floors) to 1.
-        paused: Whether nothing may start.
-        reason: Why, in one line.
-        limits: What the pools may have in flight from then on, by name.
-        freed_bytes: What the process gave back to the system; None if nothing was tried.
-    """
-
-    at: float
-    share: float
-    paused: bool
-    reason: str
-    limits: Mapping[str, int]
-    freed_bytes: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as what JSON can hold."""
-        return {
-            "at": self.at,
-            "share": self.share,
-            "paused": self.paused,
-            "reason": self.reason,
-            "limits": dict(self.limits),
-            "freed_bytes": self.freed_bytes,
-        }
 
 
 class Governor:
@@ -163,12 +128,12 @@ class Governor:
         except RuntimeError:
             return False
         LISTENERS.append(self._heard)
-        _GOVERNORS.append(self)
+        DECIDERS.append(self)
         return True
 
     def close(self) -> None:
         """Govern no more, and give every pool its limit back. May be called again."""
-        for where, one in ((LISTENERS, self._heard), (_GOVERNORS, self)):
+        for where, one in ((LISTENERS, self._heard), (DECIDERS, self)):
             if one in where:
                 cast("list[object]", where).remove(one)
         TICKER.remove(self, 5.0)
@@ -181,8 +146,8 @@ class Governor:
 
     def after_fork(self) -> None:
         """Start clean in a child; called by the interpreter."""
-        if self in _GOVERNORS:
-            _GOVERNORS.remove(self)
+        if self in DECIDERS:
+            DECIDERS.remove(self)
             LISTENERS.remove(self._heard)
         self._forget()
         for _, pool in living_pools():
@@ -308,9 +273,3 @@ class Governor:
             100 * state.share,
             ", paused" if state.paused else "",
         )
-
-
-def decisions() -> tuple[Decision, ...]:
-    """Return what the governors of this process have done lately, the oldest first."""
-    found = [decision for governor in tuple(_GOVERNORS) for decision in governor.decisions()]
-    return tuple(sorted(found, key=lambda decision: decision.at))

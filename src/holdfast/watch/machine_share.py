@@ -35,6 +35,7 @@ __all__ = ("MachineShare", "Member", "share_folder")
 
 _GATE = "gate"
 _SUFFIX = ".member"
+_LENGTH = 128
 _LONGEST = 4096
 """Bytes of a member's file that are read; one has a tenth of that."""
 
@@ -47,11 +48,13 @@ class Member:
         pid: Its process id.
         granted: What it may hold.
         wanted: What it would use if it were alone.
+        beside: What it has of the same beside that, such as threads that are no worker threads.
     """
 
     pid: int
     granted: int
     wanted: int
+    beside: int = 0
 
 
 def share_folder(name: str) -> Path:
@@ -102,13 +105,14 @@ class MachineShare:
             raise
         forks(self)
 
-    def look(self, *, total: int, wanted: int, held: int) -> int:
+    def look(self, *, total: int, wanted: int, held: int, beside: int = 0) -> int:
         """Say what this process wants and uses; returns what it may hold until the next look.
 
         Args:
             total: What all members together may hold, 0 or more.
             wanted: What this process would use if it were alone, 0 or more.
             held: What it uses now.
+            beside: What it has of the same beside that; told to the others, and no more.
 
         Raises:
             OSError: The folder is gone, or can't be written.
@@ -124,7 +128,10 @@ class MachineShare:
                 others_hold=sum(other.granted for other in others),
                 total=total,
             )
-            _write(self._file, Member(pid=self._pid, granted=grant, wanted=wanted))
+            _write(
+                self._file,
+                Member(pid=self._pid, granted=grant, wanted=wanted, beside=beside),
+            )
         return grant
 
     def members(self) -> list[Member]:
@@ -183,8 +190,8 @@ class MachineShare:
 
 
 def _write(handle: int, member: Member) -> None:
-    text = json.dumps({"granted": member.granted, "wanted": member.wanted}).encode()
-    os.pwrite(handle, text.ljust(64), 0)
+    said = {"granted": member.granted, "wanted": member.wanted, "beside": member.beside}
+    os.pwrite(handle, json.dumps(said).encode().ljust(_LENGTH), 0)
 
 
 def _read(path: Path) -> Member | None:
@@ -199,7 +206,12 @@ def _read(path: Path) -> Member | None:
         except BlockingIOError:
             said = json.loads(os.read(handle, _LONGEST))
             pid = int(path.stem.rpartition("-")[2])
-            return Member(pid=pid, granted=int(said["granted"]), wanted=int(said["wanted"]))
+            return Member(
+                pid=pid,
+                granted=int(said["granted"]),
+                wanted=int(said["wanted"]),
+                beside=int(said.get("beside", 0)),
+            )
         path.unlink(missing_ok=True)  # nobody holds its lock any more
     except (ValueError, KeyError, TypeError):
         pass  # not one of ours
