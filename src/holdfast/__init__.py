@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
     from holdfast.pools.process_pool import ProcessPool
+    from holdfast.runtime import Runtime
     from holdfast.sense import raise_fd_limit
     from holdfast.track import ResourcePool, scope, track
     from holdfast.track.http import http
@@ -84,6 +85,7 @@ __all__ = (
     "ResourcePool",
     "ResultLost",
     "Retry",
+    "Runtime",
     "SingleFlight",
     "Stream",
     "StreamStats",
@@ -114,6 +116,7 @@ _LATER = {
     "ResourcePool": "holdfast.track.resource_pool",
     "ProcessPool": "holdfast.pools.process_pool",
     "ProcessResult": "holdfast.track.process.result",
+    "Runtime": "holdfast.runtime",
     "process_lines": "holdfast.flow.process",
     "run_process": "holdfast.flow.process",
     "run_process_sync": "holdfast.flow.process",

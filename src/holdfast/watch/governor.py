@@ -28,6 +28,7 @@ _MOST_EVENTS: Final = 64
 _RESOURCES: Final = ("descriptors", "threads", "processes", "memory pressure")
 """What the monitor is asked for; memory is looked at by the governor itself, and more often."""
 
+
 @dataclass(frozen=True, slots=True)
 class Weight:
     """How one pool is governed.
