@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from holdfast.errors import PoolClosed
 
-__all__ = ("is_by_the_end", "told_of")
+__all__ = ("is_by_the_end", "still_open", "told_of")
 
 _MOST: Final = 8
 
@@ -27,3 +27,18 @@ def is_by_the_end(error: BaseException) -> bool:
         group = cast("BaseExceptionGroup[BaseException]", error)
         return all(is_by_the_end(each) for each in group.exceptions)
     return isinstance(error, PoolClosed | asyncio.CancelledError)
+
+
+def still_open(since: float) -> str:
+    """What was opened in the last ``since`` seconds, is tracked, and belongs to nobody; empty for nothing."""
+    from holdfast.track.tracked import opened  # noqa: PLC0415 - asked once, at the end
+
+    found = [str(each) for each in opened("process") if each.age_s <= since]
+    if not found:
+        return ""
+    shown = "; ".join(found[:_MOST])
+    more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
+    return (
+        f"the Runtime has ended, and {len(found)} of what was opened meanwhile is open still: {shown}{more}; "
+        "close it, or have it closed by `rt.own(...)` or `holdfast.scope`"
+    )

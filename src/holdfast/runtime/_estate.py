@@ -58,6 +58,11 @@ class Estate:
             ranked = sorted(enumerate(self._things), key=lambda each: (each[1][0], -each[0]))
         return [thing for _, (rank, thing) in ranked if rank < _OTHERS]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether all of it has ended."""
+        return not self._things
+
     def give_time(self, seconds: float) -> None:
         """From now on there are so many seconds for all of it; a bound that is set already stays."""
         if self._until is None:
@@ -127,7 +132,10 @@ class Estate:
                 await asyncio.wait({closing})
             except asyncio.CancelledError as again:
                 if cancelled is None:
-                    closing.cancel()  # of the patience: what is closed then is closed
+                    # Of its patience; when it has begun, or nothing would be closed at all.
+                    asyncio.get_running_loop().call_soon(
+                        closing.cancel
+                    )  # of the patience: what is closed then is closed
                 cancelled = cancelled or again
         if not closing.cancelled():
             closing.result()  # raises what is no Exception, a KeyboardInterrupt

@@ -109,9 +109,11 @@ class Sigterm:
 
     def _wait(self) -> None:
         self._wake.acquire()
-        if self._disarmed:
-            return
-        self._drain()
+        if not self._disarmed:
+            self._drain()
+        self._end_block()
+
+    def _end_block(self) -> None:
         if self._disarmed:
             return
         if self._leave is not None:

@@ -3,12 +3,12 @@
 Purpose: several instances of a program under one limit on threads (a control group, a user, a machine).
 Each second this process says what it would use, is granted its share, and sets its budget to that.
 
-How much there is for worker threads of all of them: four fifths of what is still free under the tightest
+How much there is for worker threads of all of them: nine tenths of what is still free under the tightest
 limit and what their workers hold already. How many workers another one has is what threads it has now,
 less those that it has told to be none of its workers.
 
 Guarantees: those of :class:`~holdfast.watch.machine_share.MachineShare`; without a limit each has what it
-wants; one thread stays for each in any case, out of the fifth that is left. A look that fails (the folder
+wants; one thread stays for each in any case, out of the tenth that is left. A look that fails (the folder
 is gone) is logged once, and leaves the budget as it is.
 
 Assumes: all that share are under the same limit.
@@ -32,7 +32,7 @@ __all__ = ("ThreadShare",)
 
 log = logging.getLogger("holdfast.runtime")
 
-_PART: Final = 0.8
+_PART: Final = 0.9
 _EVERY: Final = 1.0
 
 

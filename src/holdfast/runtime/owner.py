@@ -21,13 +21,13 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
-from holdfast._core import check
+from holdfast._core import check, clock
 from holdfast.config import Config, load
 from holdfast.errors import Leaked
 from holdfast.pools._forked import forks
 from holdfast.pools.budget import Budget
 from holdfast.runtime._belongings import Belongings
-from holdfast.runtime._block_end import is_by_the_end, told_of
+from holdfast.runtime._block_end import is_by_the_end, still_open, told_of
 from holdfast.runtime._foundation import Foundation
 from holdfast.runtime._sigterm import EXIT, Sigterm
 from holdfast.sense.fd_limit import FdLimit
@@ -166,8 +166,14 @@ class Runtime(Belongings):
         trace: TracebackType | None,
     ) -> None:
         self._begin_end()
+        orderly = error is None or self._is_told
+        refused: list[str] = []
+        interrupt: BaseException | None = None
         try:
-            refused, interrupt = self._estate.end(orderly=error is None or self._is_told)
+            while not self._is_over():
+                more, stop = self._estate.end(orderly=orderly and interrupt is None)
+                refused += more
+                interrupt = interrupt or stop
         finally:
             self._undo.close()
         self._finish(refused, interrupt or error)
@@ -181,8 +187,14 @@ class Runtime(Belongings):
         trace: TracebackType | None,
     ) -> None:
         self._begin_end()
+        orderly = error is None or self._is_told
+        refused: list[str] = []
+        interrupt: BaseException | None = None
         try:
-            refused, interrupt = await self._estate.aend(orderly=error is None or self._is_told)
+            while not self._is_over():
+                more, stop = await self._estate.aend(orderly=orderly and interrupt is None)
+                refused += more
+                interrupt = interrupt or stop
         finally:
             self.monitor.unwatch_loop()
             self._undo.close()
@@ -205,6 +217,7 @@ class Runtime(Belongings):
     def _open(self) -> None:
         self._config = self._given or load()
         self._site = caller()
+        self._opened_at = clock.now()
         with _PLACE.lock:
             if self._state != "new":
                 msg = f"this Runtime is {self._state} already: make a new one for each block"
@@ -254,8 +267,11 @@ class Runtime(Belongings):
             self._from_outside(self._told.set)
         done: list[Any] = []
         while left := [pool for pool in self._estate.pools() if not _among(pool, done)]:
-            left[0].drain(self._estate.left())
             done.append(left[0])
+            try:
+                left[0].drain(self._estate.left())
+            except Exception:  # the others are drained all the same, and the block ends
+                log.exception("%r could not be drained", left[0])
 
     def _leave(self) -> None:
         self._from_outside(self._cancel_block)
@@ -274,6 +290,14 @@ class Runtime(Belongings):
         self._state = "ending"
         self._estate.give_time(self._config.grace)
 
+    def _is_over(self) -> bool:
+        """Whether all has ended; from then on nothing is opened any more."""
+        with self._lock:
+            if not self._estate.is_empty:
+                return False
+            self._state = "closed"
+            return True
+
     def _give_place_back(self) -> None:
         with _PLACE.lock:
             if _PLACE.taken is self:
@@ -281,7 +305,9 @@ class Runtime(Belongings):
 
     def _finish(self, refused: list[str], error: BaseException | None) -> None:
         """Everything is closed: say what is not, and how the block ended."""
-        self._state = "closed"
+        left = still_open(clock.now() - self._opened_at)
+        if left:
+            log.warning("%s", left)
         msg = told_of(refused)
         if refused and (error is not None or self._is_told):
             log.warning("%s", msg)
