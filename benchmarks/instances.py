@@ -147,7 +147,7 @@ def main() -> None:
         (Path(folder) / "cgroup.procs").write_text(str(os.getpid()))
         print(json.dumps(vars(asyncio.run(instance("instances", int(tasks))))), flush=True)
         return
-    for count in (2, 3, 2, 3):
+    for count in (3, 2, 3, 2):
         with group(LIMIT) as folder, instances(count, folder, tasks=400) as found:
             for process in found:
                 go(process)

@@ -97,7 +97,9 @@ class Governor:
         self._lock = threading.RLock()
         self._memory = MemoryWatch(self._threshold, self._clock)
         self._state = GovernState()
-        self._decisions: deque[Decision] = deque(maxlen=_KEPT)
+        # Never changed but replaced, so that it is read without the lock: a monitor that takes a snapshot
+        # holds its own lock then, and a look of the governor asks the monitor.
+        self._decisions: tuple[Decision, ...] = ()
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
 
     # ------------------------------------------------------------ life
@@ -168,8 +170,7 @@ class Governor:
 
     def decisions(self) -> tuple[Decision, ...]:
         """Return the last 256 things that it has done, the oldest first."""
-        with self._lock:
-            return tuple(self._decisions)
+        return self._decisions
 
     # ------------------------------------------------------------ inside
 
@@ -265,7 +266,7 @@ class Governor:
         decision = Decision(
             clock.wall(), state.share, state.paused, reason or state.reason, limits, freed
         )
-        self._decisions.append(decision)
+        self._decisions = (*self._decisions, decision)[-_KEPT:]
         level = logging.INFO if state.share >= 1.0 and not state.paused else logging.WARNING
         log.log(
             level,
