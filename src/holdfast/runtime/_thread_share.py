@@ -34,6 +34,8 @@ log = logging.getLogger("holdfast.runtime")
 
 _PART: Final = 0.9
 _EVERY: Final = 1.0
+_SOON: Final = 0.1
+"""Seconds to the next look: usually, and while somebody gives way."""
 
 
 class ThreadShare:
@@ -49,6 +51,7 @@ class ThreadShare:
         self._alone = alone
         self._lock = threading.RLock()  # the collector may come in the middle, and close a pool
         self._failed = False
+        self._settled = True
         self.granted = 0
 
     def start(self) -> None:
@@ -80,7 +83,7 @@ class ThreadShare:
             self._failed = True
         else:
             self._failed = False
-        return _EVERY
+        return _EVERY if self._settled else _SOON
 
     def look(self) -> None:
         """Say what is wanted, and keep to what is granted.
@@ -96,7 +99,10 @@ class ThreadShare:
             grant = self._share.look(
                 total=wanted if total is None else total, wanted=wanted, held=held, beside=beside
             )
-            self.granted = threads = max(1, wanted if total is None else grant)
+            # Who has more than is fair gives way as calls end; until they have, nobody else is granted it.
+            fair = wanted if total is None else self._share.fair
+            self.granted = threads = max(1, min(grant, fair))
+            self._settled = held <= fair <= grant
             budget = current_budget()
             if budget.threads != threads:
                 set_budget(replace(budget, threads=threads))

@@ -90,6 +90,10 @@ class MachineShare:
     Args:
         folder: Where the members meet, as from :func:`share_folder`; the same for all of them.
 
+    Attributes:
+        fair: What would be fair, as of the last look: who uses more has to give way, who has been granted
+            less waits for others to.
+
     Raises:
         OSError: The folder can't be written.
     """
@@ -98,6 +102,7 @@ class MachineShare:
         self._folder = folder
         self._gate = os.open(folder / _GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._pid = os.getpid()
+        self.fair = 0
         try:
             self._file, self._path = self._join()
         except BaseException:
@@ -128,6 +133,7 @@ class MachineShare:
                 others_hold=sum(other.granted for other in others),
                 total=total,
             )
+            self.fair = shares[0]
             _write(
                 self._file,
                 Member(pid=self._pid, granted=grant, wanted=wanted, beside=beside),
