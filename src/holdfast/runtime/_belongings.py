@@ -172,6 +172,7 @@ class Belongings:
         return self._foundation
 
     def _check_open(self) -> None:
+        _ = self._ground  # raises before the block
         if self._state == "closed":
             msg = "the Runtime is closed: its pools end with its block"
             raise PoolClosed(msg)
