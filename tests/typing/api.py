@@ -371,3 +371,13 @@ async def resources(path: str) -> None:
     async with holdfast.scope("session") as scope:
         assert_type(holdfast.track(tool, name="tool", is_closed=lambda: False), Tool)
         assert_type(scope, Scope)
+
+
+async def a_runtime_hands_out_pools() -> None:
+    """Each of its own kind, and what is owned keeps its type."""
+    async with holdfast.Runtime() as rt:
+        assert_type(rt.llm, AsyncPool)
+        assert_type(rt.db, ThreadPool)
+        assert_type(rt.own(ThreadPool(1)), ThreadPool)
+        assert_type(rt.sqlite("x.db"), SQLite)
+        assert_type(rt.snapshot(), Snapshot)

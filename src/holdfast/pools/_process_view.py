@@ -42,7 +42,7 @@ class ProcessCalls(ThreadCalls):
     _core: "ProcessCore"  # type: ignore[assignment] # what a view asks of a core, both cores have
     _idempotent: bool = False
 
-    def options(
+    def options(  # type: ignore[override] # its calls are kept, tried again and replaced elsewhere
         self,
         *,
         timeout: float | Unset | None = UNSET,

@@ -252,8 +252,7 @@ class ProcessPool(ProcessCalls, Governed, Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Admit nothing any more and, with ``wait``, block until what was accepted has ended.
 
-        The standard ``Executor.shutdown``: calls in the queue still run, unless
-        ``cancel_futures``.
+        The standard ``Executor.shutdown``: calls in the queue still run, unless ``cancel_futures``.
 
         An event loop that has the pool as its default executor calls this when it closes. The pool
         stays open then, because other loops may have it as well; whoever made it closes it.
@@ -360,8 +359,7 @@ class ProcessPool(ProcessCalls, Governed, Executor):
 
     def __del__(self) -> None:
         if not getattr(self, "_ended", True):
-            # Nobody can submit any more; what was accepted still runs, then the processes end.
-            finalize(self._core.let_go, self._core.admission.lock)
+            finalize(self._core.let_go, self._core.admission.lock)  # what was accepted still runs
 
 
 def _checked_workers(max_workers: object) -> int:
@@ -372,8 +370,8 @@ def _checked_workers(max_workers: object) -> int:
 
 
 def _usual_workers() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return usable or 1
+    affine = hasattr(os, "sched_getaffinity")
+    return (len(os.sched_getaffinity(0)) if affine else os.cpu_count()) or 1
 
 
 def _refuse_while_main_is_read() -> None:
