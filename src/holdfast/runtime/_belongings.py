@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, cast
 
 from holdfast.config.settings import Config
 from holdfast.errors import PoolClosed
-from holdfast.runtime import _default_pools as make
+from holdfast.runtime._default_pools import make_cpu, make_db, make_io, make_llm, make_programs
 from holdfast.runtime._estate import PROGRAMS, Estate
 from holdfast.runtime._foundation import Foundation
 
@@ -55,22 +55,22 @@ class Belongings:
         Raises:
             PoolClosed: The runtime is closed.
         """
-        return cast("AsyncPool", self._pool("llm", make.make_llm))
+        return cast("AsyncPool", self._pool("llm", make_llm))
 
     @property
     def db(self) -> "ThreadPool":
         """The pool of threads for a database; see :attr:`llm`."""
-        return cast("ThreadPool", self._pool("db", make.make_db))
+        return cast("ThreadPool", self._pool("db", make_db))
 
     @property
     def io(self) -> "ThreadPool":
         """The pool of threads for files, and for whatever else blocks; see :attr:`llm`."""
-        return cast("ThreadPool", self._pool("io", make.make_io))
+        return cast("ThreadPool", self._pool("io", make_io))
 
     @property
     def cpu(self) -> "ProcessPool":
         """The pool of processes that compute; see :attr:`llm`."""
-        return cast("ProcessPool", self._pool("cpu", make.make_cpu))
+        return cast("ProcessPool", self._pool("cpu", make_cpu))
 
     def _pool(self, name: str, make_one: Callable[..., Any]) -> Any:
         with self._lock:
@@ -86,7 +86,7 @@ class Belongings:
             if "subprocess" not in self._pools:
                 budget = self._ground.budget
                 most = min(budget.processes, budget.descriptors // _DESCRIPTORS_OF_A_PROGRAM)
-                pool = make.make_programs(max(1, most))
+                pool = make_programs(max(1, most))
                 self._estate.own(pool, PROGRAMS)
                 self._pools["subprocess"] = pool
             return cast("AsyncPool", self._pools["subprocess"])
