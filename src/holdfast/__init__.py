@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from holdfast.limits.retry_budget import RetryBudget
     from holdfast.pools._retries import set_retry_budget
     from holdfast.pools.process_pool import ProcessPool
+    from holdfast.runtime import Runtime
     from holdfast.sense import raise_fd_limit
     from holdfast.track import ResourcePool, scope, track
     from holdfast.track.http import http
@@ -98,6 +99,7 @@ __all__ = (
     "ResultLost",
     "Retry",
     "RetryBudget",
+    "Runtime",
     "SingleFlight",
     "Stream",
     "StreamStats",
@@ -140,6 +142,7 @@ _LATER = {
     "ProcessResult": "holdfast.track.process.result",
     "ResourcePool": "holdfast.track.resource_pool",
     "RetryBudget": "holdfast.limits.retry_budget",
+    "Runtime": "holdfast.runtime",
     "SingleFlight": "holdfast.flow.single_flight",
     "Trend": "holdfast.watch.trend",
     "Weight": "holdfast.watch.governor",

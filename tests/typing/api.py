@@ -387,3 +387,13 @@ def looks(error: OSError) -> None:
     told = holdfast.explain(error)
     assert_type(told, Explanation)
     assert_type(told.reading, Reading | None)
+
+
+async def a_runtime_hands_out_pools() -> None:
+    """Each of its own kind, and what is owned keeps its type."""
+    async with holdfast.Runtime() as rt:
+        assert_type(rt.llm, AsyncPool)
+        assert_type(rt.db, ThreadPool)
+        assert_type(rt.own(ThreadPool(1)), ThreadPool)
+        assert_type(rt.sqlite("x.db"), SQLite)
+        assert_type(rt.snapshot(), Snapshot)

@@ -1,5 +1,8 @@
 """Settings from files and from the environment."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from holdfast.config import Config, load
@@ -141,3 +144,24 @@ def test_every_setting_has_a_variable_of_its_own():
     names = _names()
 
     assert len(set(names)) == len(set(names.values())) > 30
+
+
+def test_the_documentation_names_every_setting_with_its_default():
+    """And none that there is not."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "runtime.md").read_text()
+    rows = re.findall(r"^\| `([a-z_.]+)` \| `(HOLDFAST_[A-Z_]+)` \| (.+) \|$", text, re.MULTILINE)
+
+    found = {}
+    for key, name, default in rows:
+        value = Config()
+        for part in key.split("."):
+            value = getattr(value, part)
+        assert name == "HOLDFAST_" + key.replace(".", "_").upper()
+        if value in {None, ""} and not isinstance(value, bool | int | float):
+            assert default in {"detected", "not set"}
+        elif isinstance(value, bool):
+            assert default == str(value).lower()
+        else:
+            assert float(default) == value
+        found[name] = tuple(key.split("."))
+    assert found == _names()

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 from holdfast._core import check, clock
@@ -18,11 +18,14 @@ from holdfast.limits.rates import gate_of
 from holdfast.pools._admission import Admission
 from holdfast.pools._drain import is_called_by_a_loop, wait_idle, wait_idle_async
 from holdfast.pools._entry import Overflow
+from holdfast.pools._governed import Governed
 from holdfast.pools._keyed import IdempotencyKey
+from holdfast.pools._living import enrol
 from holdfast.pools._options import Sizeof, Unset, pool_options
 from holdfast.pools._process_chunk import run_chunk
 from holdfast.pools._process_core import ProcessCore
 from holdfast.pools._process_hiring import CrewOptions
+from holdfast.pools._process_main_read import refuse_while_main_is_read
 from holdfast.pools._process_setup import ProcessSetup
 from holdfast.pools._process_view import ProcessCalls
 from holdfast.pools._thread_view import PLAIN, ThreadCalls
@@ -39,7 +42,7 @@ _KILL_PATIENCE = 6.0
 """Seconds beyond the grace after which a closing pool no longer waits for what it has killed."""
 
 
-class ProcessPool(ProcessCalls, Executor):
+class ProcessPool(ProcessCalls, Governed, Executor):
     """At most ``max_workers`` calls at once, each in a process that can be ended.
 
     A ``concurrent.futures.Executor`` that can also be awaited. One pool serves blocking code in any
@@ -122,7 +125,7 @@ class ProcessPool(ProcessCalls, Executor):
         max_queue_bytes: int | None = None,
         sizeof: Sizeof | None = None,
     ) -> None:
-        _refuse_while_main_is_read()
+        refuse_while_main_is_read()
         limit = _usual_workers() if max_workers is None else _checked_workers(max_workers)
         if check.count("min_workers", min_workers) > limit:
             msg = f"min_workers must be at most max_workers ({limit}), not {min_workers}"
@@ -164,6 +167,7 @@ class ProcessPool(ProcessCalls, Executor):
         self._core = ProcessCore(admission, crew, now)
         self._ended = False
         _open.add(self._core)
+        enrol(self, "processes")
         if min_workers:
             self._core.pump()
 
@@ -172,6 +176,13 @@ class ProcessPool(ProcessCalls, Executor):
     @property
     def _pool(self) -> Any:  # not kept in itself, so that a forgotten pool goes at once
         return self
+
+    @property
+    def _admission(self) -> Admission:
+        return self._core.admission
+
+    def _go_on(self) -> None:
+        self._core.pump()
 
     def _keyed(self, view: ThreadCalls, key: IdempotencyKey | Unset) -> ThreadCalls:
         del view
@@ -249,8 +260,7 @@ class ProcessPool(ProcessCalls, Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Admit nothing any more and, with ``wait``, block until what was accepted has ended.
 
-        The standard ``Executor.shutdown``: calls in the queue still run, unless
-        ``cancel_futures``.
+        The standard ``Executor.shutdown``: calls in the queue still run, unless ``cancel_futures``.
 
         An event loop that has the pool as its default executor calls this when it closes. The pool
         stays open then, because other loops may have it as well; whoever made it closes it.
@@ -357,8 +367,7 @@ class ProcessPool(ProcessCalls, Executor):
 
     def __del__(self) -> None:
         if not getattr(self, "_ended", True):
-            # Nobody can submit any more; what was accepted still runs, then the processes end.
-            finalize(self._core.let_go, self._core.admission.lock)
+            finalize(self._core.let_go, self._core.admission.lock)  # what was accepted still runs
 
 
 def _checked_workers(max_workers: object) -> int:
@@ -369,22 +378,8 @@ def _checked_workers(max_workers: object) -> int:
 
 
 def _usual_workers() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return usable or 1
-
-
-def _refuse_while_main_is_read() -> None:
-    """A worker that reads the main program must not make the pool that the program makes."""
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - who asks makes the difference
-    while frame is not None:
-        if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "__mp_main__":
-            msg = (
-                "a worker process reads the main program, to find a function that is defined there, and "
-                "the program makes a ProcessPool as it is read: put what the program does under "
-                '`if __name__ == "__main__":`, or move the function to a module'
-            )
-            raise RuntimeError(msg)
-        frame = frame.f_back
+    affine = hasattr(os, "sched_getaffinity")
+    return (len(os.sched_getaffinity(0)) if affine else os.cpu_count()) or 1
 
 
 def _at_exit() -> None:

@@ -16,7 +16,7 @@ from holdfast.sense._task_limits import task_limits
 from holdfast.sense._words import number
 from holdfast.sense.reading import Reading, narrowest
 
-__all__ = ("thread_bound", "thread_readings")
+__all__ = ("thread_bound", "thread_count", "thread_readings")
 
 # The stack and the guard page below it.
 _MAPS_OF_A_THREAD = 2
@@ -74,6 +74,22 @@ def thread_bound(pid: int | None = None, *, root: str = "/") -> Reading:
     """
     own, *limits = thread_readings(pid, root=root)
     return narrowest(own, limits)
+
+
+def thread_count(pid: int | None = None) -> int | None:
+    """Return how many threads a process has; None where that can't be read, as of one that has ended.
+
+    May be called from any thread; reads one file.
+
+    Args:
+        pid: The process; None is this one.
+    """
+    process = Process(pid, "/")
+    try:
+        reading = _own(process) if process.linux else threads_elsewhere(process)
+    except OSError:
+        return None
+    return None if reading.value is None else int(reading.value)
 
 
 def _own(process: Process) -> Reading:

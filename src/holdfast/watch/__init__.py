@@ -1,4 +1,4 @@
-"""What looks at the process: monitor, trends, snapshot; one look, and what it means.
+"""What looks at the process: monitor, trends, snapshot; one look, and what it means; and who acts on it.
 
 Each name is imported when it is first asked for.
 """
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from holdfast.watch.audit import Audit, Tree, Unseen
     from holdfast.watch.capacity import Capacity, Need, Room
+    from holdfast.watch.decisions import Decision
     from holdfast.watch.explain import Explanation
     from holdfast.watch.finding import Finding, Severity
+    from holdfast.watch.governor import Governor, Weight
     from holdfast.watch.history import History, Point
     from holdfast.watch.look import Look
     from holdfast.watch.monitor import Change, Monitor
@@ -23,10 +25,12 @@ __all__ = (
     "Audit",
     "Capacity",
     "Change",
+    "Decision",
     "Evidence",
     "Explanation",
     "Finding",
     "Gauge",
+    "Governor",
     "Growth",
     "History",
     "Level",
@@ -45,6 +49,7 @@ __all__ = (
     "Trend",
     "Unseen",
     "Verdict",
+    "Weight",
 )
 
 # The module of this package that each name lives in.
@@ -52,10 +57,12 @@ _HOMES = {
     "Audit": "audit",
     "Capacity": "capacity",
     "Change": "monitor",
+    "Decision": "decisions",
     "Evidence": "verdict",
     "Explanation": "explain",
     "Finding": "finding",
     "Gauge": "thresholds",
+    "Governor": "governor",
     "Growth": "verdict",
     "History": "history",
     "Level": "thresholds",
@@ -74,6 +81,7 @@ _HOMES = {
     "Trend": "trend",
     "Unseen": "audit",
     "Verdict": "verdict",
+    "Weight": "governor",
 }
 
 

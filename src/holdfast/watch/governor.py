@@ -15,6 +15,7 @@ from holdfast.pools._living import living_pools
 from holdfast.pools._pressure import LISTENERS
 from holdfast.watch._reclaiming import MemoryWatch
 from holdfast.watch._ticker import TICKER
+from holdfast.watch.decisions import DECIDERS, Decision, decisions
 from holdfast.watch.monitor import Monitor
 from holdfast.watch.thresholds import Level, Threshold
 
@@ -26,9 +27,6 @@ _KEPT: Final = 256
 _MOST_EVENTS: Final = 64
 _RESOURCES: Final = ("descriptors", "threads", "processes", "memory pressure")
 """What the monitor is asked for; memory is looked at by the governor itself, and more often."""
-
-_GOVERNORS: Final[list["Governor"]] = []
-"""Those that run, for whoever shows what they have decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,38 +46,6 @@ class Weight:
             msg = f"weight must be from 0 to 1, not {self.weight!r}"
             raise ValueError(msg)
         check.count("floor", self.floor, least=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One thing that a governor has done.
-
-    Attributes:
-        at: When, in seconds since 1970.
-        share: How much of each limit is left from then on, 0 (the floors) to 1.
-        paused: Whether nothing may start.
-        reason: Why, in one line.
-        limits: What the pools may have in flight from then on, by name.
-        freed_bytes: What the process gave back to the system; None if nothing was tried.
-    """
-
-    at: float
-    share: float
-    paused: bool
-    reason: str
-    limits: Mapping[str, int]
-    freed_bytes: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as what JSON can hold."""
-        return {
-            "at": self.at,
-            "share": self.share,
-            "paused": self.paused,
-            "reason": self.reason,
-            "limits": dict(self.limits),
-            "freed_bytes": self.freed_bytes,
-        }
 
 
 class Governor:
@@ -131,7 +97,9 @@ class Governor:
         self._lock = threading.RLock()
         self._memory = MemoryWatch(self._threshold, self._clock)
         self._state = GovernState()
-        self._decisions: deque[Decision] = deque(maxlen=_KEPT)
+        # Never changed but replaced, so that it is read without the lock: a monitor that takes a snapshot
+        # holds its own lock then, and a look of the governor asks the monitor.
+        self._decisions: tuple[Decision, ...] = ()
         self._events: deque[Event] = deque(maxlen=_MOST_EVENTS)
 
     # ------------------------------------------------------------ life
@@ -163,12 +131,12 @@ class Governor:
         except RuntimeError:
             return False
         LISTENERS.append(self._heard)
-        _GOVERNORS.append(self)
+        DECIDERS.append(self)
         return True
 
     def close(self) -> None:
         """Govern no more, and give every pool its limit back. May be called again."""
-        for where, one in ((LISTENERS, self._heard), (_GOVERNORS, self)):
+        for where, one in ((LISTENERS, self._heard), (DECIDERS, self)):
             if one in where:
                 cast("list[object]", where).remove(one)
         TICKER.remove(self, 5.0)
@@ -181,8 +149,8 @@ class Governor:
 
     def after_fork(self) -> None:
         """Start clean in a child; called by the interpreter."""
-        if self in _GOVERNORS:
-            _GOVERNORS.remove(self)
+        if self in DECIDERS:
+            DECIDERS.remove(self)
             LISTENERS.remove(self._heard)
         self._forget()
         for _, pool in living_pools():
@@ -202,8 +170,7 @@ class Governor:
 
     def decisions(self) -> tuple[Decision, ...]:
         """Return the last 256 things that it has done, the oldest first."""
-        with self._lock:
-            return tuple(self._decisions)
+        return self._decisions
 
     # ------------------------------------------------------------ inside
 
@@ -301,7 +268,7 @@ class Governor:
         decision = Decision(
             clock.wall(), state.share, state.paused, reason or state.reason, limits, freed
         )
-        self._decisions.append(decision)
+        self._decisions = (*self._decisions, decision)[-_KEPT:]
         level = logging.INFO if state.share >= 1.0 and not state.paused else logging.WARNING
         log.log(
             level,
@@ -310,9 +277,3 @@ class Governor:
             100 * state.share,
             ", paused" if state.paused else "",
         )
-
-
-def decisions() -> tuple[Decision, ...]:
-    """Return what the governors of this process have done lately, the oldest first."""
-    found = [decision for governor in tuple(_GOVERNORS) for decision in governor.decisions()]
-    return tuple(sorted(found, key=lambda decision: decision.at))

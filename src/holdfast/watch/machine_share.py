@@ -35,6 +35,7 @@ __all__ = ("MachineShare", "Member", "share_folder")
 
 _GATE = "gate"
 _SUFFIX = ".member"
+_LENGTH = 128
 _LONGEST = 4096
 """Bytes of a member's file that are read; one has a tenth of that."""
 
@@ -47,11 +48,13 @@ class Member:
         pid: Its process id.
         granted: What it may hold.
         wanted: What it would use if it were alone.
+        beside: What it has of the same beside that, such as threads that are no worker threads.
     """
 
     pid: int
     granted: int
     wanted: int
+    beside: int = 0
 
 
 def share_folder(name: str) -> Path:
@@ -87,6 +90,10 @@ class MachineShare:
     Args:
         folder: Where the members meet, as from :func:`share_folder`; the same for all of them.
 
+    Attributes:
+        fair: What would be fair, as of the last look: who uses more has to give way, who has been granted
+            less waits for others to.
+
     Raises:
         OSError: The folder can't be written.
     """
@@ -95,6 +102,7 @@ class MachineShare:
         self._folder = folder
         self._gate = os.open(folder / _GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._pid = os.getpid()
+        self.fair = 0
         try:
             self._file, self._path = self._join()
         except BaseException:
@@ -102,13 +110,14 @@ class MachineShare:
             raise
         forks(self)
 
-    def look(self, *, total: int, wanted: int, held: int) -> int:
+    def look(self, *, total: int, wanted: int, held: int, beside: int = 0) -> int:
         """Say what this process wants and uses; returns what it may hold until the next look.
 
         Args:
             total: What all members together may hold, 0 or more.
             wanted: What this process would use if it were alone, 0 or more.
             held: What it uses now.
+            beside: What it has of the same beside that; told to the others, and no more.
 
         Raises:
             OSError: The folder is gone, or can't be written.
@@ -124,7 +133,11 @@ class MachineShare:
                 others_hold=sum(other.granted for other in others),
                 total=total,
             )
-            _write(self._file, Member(pid=self._pid, granted=grant, wanted=wanted))
+            self.fair = shares[0]
+            _write(
+                self._file,
+                Member(pid=self._pid, granted=grant, wanted=wanted, beside=beside),
+            )
         return grant
 
     def members(self) -> list[Member]:
@@ -183,8 +196,8 @@ class MachineShare:
 
 
 def _write(handle: int, member: Member) -> None:
-    text = json.dumps({"granted": member.granted, "wanted": member.wanted}).encode()
-    os.pwrite(handle, text.ljust(64), 0)
+    said = {"granted": member.granted, "wanted": member.wanted, "beside": member.beside}
+    os.pwrite(handle, json.dumps(said).encode().ljust(_LENGTH), 0)
 
 
 def _read(path: Path) -> Member | None:
@@ -199,7 +212,12 @@ def _read(path: Path) -> Member | None:
         except BlockingIOError:
             said = json.loads(os.read(handle, _LONGEST))
             pid = int(path.stem.rpartition("-")[2])
-            return Member(pid=pid, granted=int(said["granted"]), wanted=int(said["wanted"]))
+            return Member(
+                pid=pid,
+                granted=int(said["granted"]),
+                wanted=int(said["wanted"]),
+                beside=int(said.get("beside", 0)),
+            )
         path.unlink(missing_ok=True)  # nobody holds its lock any more
     except (ValueError, KeyError, TypeError):
         pass  # not one of ours

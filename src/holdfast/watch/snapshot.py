@@ -18,6 +18,7 @@ from holdfast.sense._rusage import own_cpu_s
 from holdfast.sense.overview import Bounds, bounds
 from holdfast.sense.own import read_own
 from holdfast.sense.reading import Reading
+from holdfast.watch.decisions import Decision, decisions
 from holdfast.watch.thresholds import Level
 from holdfast.watch.verdict import Verdict, amount
 
@@ -37,6 +38,7 @@ VERSION: Final = 1
 """Of the record: a field that goes or changes its meaning raises it, a new one does not."""
 
 _PYTHON: Final = platform.python_version()
+_DECISIONS: Final = 32
 _QUANTILES: Final = (0.5, 0.9, 0.99)
 
 
@@ -103,6 +105,7 @@ class Snapshot:
         loop_lag_s: The longest lag of a loop since the last sample; None if none is watched.
         pressure: Shares of the last ten seconds in which tasks stood still; empty if no monitor runs.
         monitor: What the monitor has done; None if none runs.
+        decisions: What governors that run have done lately, the oldest first, at most 32 of them.
     """
 
     at: float
@@ -123,6 +126,7 @@ class Snapshot:
     loop_lag_s: float | None = None
     pressure: tuple[Reading, ...] = ()
     monitor: MonitorStats | None = None
+    decisions: tuple[Decision, ...] = ()
     version: int = VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -154,6 +158,7 @@ class Snapshot:
             for each in self.pools
         ]
         lines += [str(verdict) for verdict in self.trends if verdict.growing]
+        lines += [f"governor: {self.decisions[-1].reason}"] if self.decisions else []
         return "\n".join(lines)
 
 
@@ -207,6 +212,7 @@ def assemble(limits: Bounds, **known: Any) -> Snapshot:
         bounds=limits,
         budget=current_budget(),
         worker_threads=SUPPLY.threads,
+        decisions=decisions()[-_DECISIONS:],
         **(empty | known),
     )
 

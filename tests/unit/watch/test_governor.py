@@ -312,7 +312,7 @@ def test_a_running_governor_hears_and_its_end_is_heard_of_no_more(memory):
         assert decisions() == one.decisions()
     assert pool.stats().limit == 10
     assert decisions() == ()
-    assert module._GOVERNORS == []
+    assert module.DECIDERS == []
 
 
 @pytest.mark.parametrize("wrong", [{"weight": 1.5}, {"weight": -1}, {"floor": 0}])

@@ -9,12 +9,13 @@ before; that leaves microseconds in which the number could be given away.
 import errno
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable
 from enum import Enum
 
 from holdfast._core.process_tree.table import Proc, read_process
 
-__all__ = ("Sent", "send", "send_all", "send_group", "send_own")
+__all__ = ("Sent", "interrupt_main", "send", "send_all", "send_group", "send_own")
 
 
 class Sent(Enum):
@@ -57,6 +58,15 @@ def send_all(procs: Iterable[Proc], *numbers: int) -> list[Proc]:
 def send_own(pid: int, number: int) -> Sent:
     """Send a signal to a child of this process that nobody has reaped: its number is its own."""
     return _try(lambda: os.kill(pid, number))
+
+
+def interrupt_main(number: int) -> None:
+    """Have the main thread of this very process run its handler, also out of a blocking call."""
+    ident = threading.main_thread().ident
+    if ident is not None and hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(ident, number)
+    else:
+        signal.raise_signal(number)
 
 
 def send_group(group: int, number: int) -> Sent:

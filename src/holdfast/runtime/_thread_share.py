@@ -1,0 +1,126 @@
+"""The threads of this process's budget, as its share of a limit that several processes have together.
+
+Purpose: several instances of a program under one limit on threads (a control group, a user, a machine).
+Each second this process says what it would use, is granted its share, and sets its budget to that.
+
+How much there is for worker threads of all of them: nine tenths of what is still free under the tightest
+limit and what their workers hold already. How many workers another one has is what threads it has now,
+less those that it has told to be none of its workers.
+
+Guarantees: those of :class:`~holdfast.watch.machine_share.MachineShare`; without a limit each has what it
+wants; one thread stays for each in any case, out of the tenth that is left. A look that fails (the folder
+is gone) is logged once, and leaves the budget as it is.
+
+Assumes: all that share are under the same limit.
+"""
+
+import logging
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from holdfast.pools._living import living_pools
+from holdfast.pools._supply import SUPPLY
+from holdfast.pools.budget import current_budget, set_budget
+from holdfast.sense.threads import thread_bound, thread_count
+from holdfast.watch._ticker import TICKER
+
+if TYPE_CHECKING:
+    from holdfast.watch.machine_share import MachineShare
+
+__all__ = ("ThreadShare",)
+
+log = logging.getLogger("holdfast.runtime")
+
+_PART: Final = 0.9
+_EVERY: Final = 1.0
+_SOON: Final = 0.1
+"""Seconds to the next look: usually, and while somebody gives way."""
+
+
+class ThreadShare:
+    """Keeps the budget's threads at what this process is granted. May be used from any thread.
+
+    Args:
+        share: This process's place among those that share; closed with this.
+        alone: Threads that the budget would allow if it were alone, at least 1.
+    """
+
+    def __init__(self, share: "MachineShare", alone: int) -> None:
+        self._share = share
+        self._alone = alone
+        self._lock = threading.RLock()  # the collector may come in the middle, and close a pool
+        self._failed = False
+        self._settled = True
+        self.granted = 0
+
+    def start(self) -> None:
+        """Take a first share now, and look again each second.
+
+        Raises:
+            RuntimeError: The system refused the thread for it.
+        """
+        self.look()
+        TICKER.add(self, _EVERY)
+
+    def close(self) -> None:
+        """Give the share back."""
+        TICKER.remove(self, 5.0)
+        with self._lock:
+            self._share.close()
+
+    def tick(self) -> float:
+        """Look again; called by the ticker, never raises, returns when to come again in seconds."""
+        try:
+            self.look()
+        except Exception as error:  # noqa: BLE001 - nothing of it may reach the program
+            if not self._failed:
+                log.warning(
+                    "the share of threads can't be looked at, and stays at %d: %s",
+                    self.granted,
+                    error,
+                )
+            self._failed = True
+        else:
+            self._failed = False
+        return _EVERY if self._settled else _SOON
+
+    def look(self) -> None:
+        """Say what is wanted, and keep to what is granted.
+
+        Raises:
+            OSError: The folder of those that share is gone, or can't be written.
+        """
+        with self._lock:
+            held = SUPPLY.threads
+            wanted = max(1, held, min(self._alone, _most_wanted()))
+            beside = max(0, (thread_count() or 0) - held)
+            total = self._total(held)
+            grant = self._share.look(
+                total=wanted if total is None else total, wanted=wanted, held=held, beside=beside
+            )
+            # Who has more than is fair gives way as calls end; until they have, nobody else is granted it.
+            fair = wanted if total is None else self._share.fair
+            self.granted = threads = max(1, min(grant, fair))
+            self._settled = held <= fair <= grant
+            budget = current_budget()
+            if budget.threads != threads:
+                set_budget(replace(budget, threads=threads))
+
+    def _total(self, held: int) -> int | None:
+        """Worker threads that there may be in all processes together; None if nothing bounds them."""
+        left = thread_bound().left
+        if left is None:
+            return None
+        workers = held
+        for other in self._share.members():
+            threads = thread_count(other.pid)
+            if threads is not None:
+                workers += max(0, threads - other.beside)
+        return int((left + workers) * _PART)
+
+
+def _most_wanted() -> int:
+    """What the thread pools would use if all of them were busy."""
+    pools = [cast("Any", pool) for kind, pool in living_pools() if kind == "threads"]
+    return sum(pool.set_limit for pool in pools if not pool.closed)
