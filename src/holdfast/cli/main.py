@@ -33,7 +33,9 @@ VERBS = {
     "map": Verb("holdfast.cli.map.command", "map_command", "Run a function over a file's lines."),
     "top": Verb("holdfast.cli.top.command", "top_command", "Show a process live."),
     "watch": Verb(
-        "holdfast.cli.watch.command", "watch_command", "Watch a process, and say where it is heading."
+        "holdfast.cli.watch.command",
+        "watch_command",
+        "Watch a process, and say where it is heading.",
     ),
     "size": Verb("holdfast.cli.size", "size_command", "Say how large a pool should be here."),
 }

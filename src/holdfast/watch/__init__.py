@@ -7,9 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from holdfast.watch.asking import NotServed, ask
     from holdfast.watch.history import History, Point
     from holdfast.watch.monitor import Change, Monitor
+    from holdfast.watch.process_watch import ProcessReading, ProcessWatch
+    from holdfast.watch.serving import Serving, serve
     from holdfast.watch.snapshot import MonitorStats, PoolReading, Snapshot
+    from holdfast.watch.stacks import stacks
     from holdfast.watch.thresholds import Gauge, Level, Threshold
     from holdfast.watch.trend import Living, Trend
     from holdfast.watch.verdict import Evidence, Growth, Verdict
@@ -24,16 +28,30 @@ __all__ = (
     "Living",
     "Monitor",
     "MonitorStats",
+    "NotServed",
     "Point",
     "PoolReading",
+    "ProcessReading",
+    "ProcessWatch",
+    "Serving",
     "Snapshot",
     "Threshold",
     "Trend",
     "Verdict",
+    "ask",
+    "serve",
+    "stacks",
 )
 
 # The module of this package that each name lives in.
 _HOMES = {
+    "stacks": "stacks",
+    "serve": "serving",
+    "ask": "asking",
+    "Serving": "serving",
+    "ProcessWatch": "process_watch",
+    "ProcessReading": "process_watch",
+    "NotServed": "asking",
     "Change": "monitor",
     "Evidence": "verdict",
     "Gauge": "thresholds",

@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from holdfast._core import check, clock
-from holdfast._core.clock import Clock
 from holdfast.sense.overview import Bounds
 from holdfast.sense.reading import Reading
 from holdfast.watch._levels import Levels, merged, values_of
@@ -92,7 +91,7 @@ class ProcessWatch:
         self.pid = check.count("pid", pid, least=1)
         self.failures = 0
         self.last_failure = ""
-        self._clock: Clock = clock.current()
+        self._clock = clock.current()
         self._readings = Readings(self._clock, None, self._fail, pid=pid)
         self._levels = Levels(merged(thresholds or {}))
         self._told: dict[str, Evidence] = {}

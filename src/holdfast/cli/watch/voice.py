@@ -66,7 +66,7 @@ class Sentences:
         for text in reading.changes:
             self._out.write(f"{span(second):>12}  {text}\n")
         if self._live:
-            self._out.write(f"{span(second):>12}  {status(reading)}"[:_columns(self._out)])
+            self._out.write(f"{span(second):>12}  {status(reading)}"[: _columns(self._out)])
         elif second - self._said >= _EVERY:
             self._said = second
             self._out.write(f"{span(second):>12}  {status(reading)}\n")
