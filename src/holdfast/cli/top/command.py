@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from holdfast._core import clock
 from holdfast.cli.trouble import HEALTHY, Trouble, said
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ shows itself.
 """
 _EPILOG = "Exit codes: 0, 2 can't look, or the process has ended."
 _WIDTH = 100
+_BETWEEN = 0.5
 
 
 @click.command("top", help=_HELP, epilog=_EPILOG)
@@ -53,7 +55,7 @@ def top_command(pid: int | None, interval: float, once: bool, json: bool) -> int
             extra = {"whence": whence, "command": source.command, "holders": holders}
             click.echo(json_.dumps(found.figures | extra, allow_nan=False))
         elif once or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            _print(source)
+            _print(source, interval)
         else:
             _live(source, interval)
     except KeyboardInterrupt:
@@ -80,13 +82,16 @@ def _only() -> int:
     raise Trouble(sentence)
 
 
-def _print(source: "Source") -> None:
+def _print(source: "Source", interval: float) -> None:
     from rich.console import Console  # noqa: PLC0415 - as above
 
     from holdfast.cli.top.page import Page, page  # noqa: PLC0415 - as above
     from holdfast.cli.top.tracks import Tracks  # noqa: PLC0415 - as above
 
-    found, tracks, console = source.take(), Tracks(), Console(highlight=False)
+    tracks, console = Tracks(), Console(highlight=False)
+    tracks.add(source.take())
+    clock.sleep(min(interval, _BETWEEN))  # rates take two looks
+    found = source.take()
     tracks.add(found)
     width = console.width if console.is_terminal else _WIDTH
     ascii_only = not console.encoding.lower().startswith("utf")

@@ -6,8 +6,9 @@ import termios
 import tty
 from typing import Any, Final, Self
 
-__all__ = ("Keyboard",)
+__all__ = ("Keyboard", "keys_of")
 
+# Longer codes before those with which they begin.
 _NAMES: Final = {
     b"\x1b[A": "up",
     b"\x1b[B": "down",
@@ -23,7 +24,7 @@ _NAMES: Final = {
     b"j": "down",
     b"\x04": "q",
 }
-_LONGEST: Final = 16
+_LONGEST: Final = 256
 
 
 class Keyboard:
@@ -45,12 +46,19 @@ class Keyboard:
     def __exit__(self, *_: object) -> None:
         termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
 
-    def key(self, timeout: float) -> str | None:
-        """Return a key, by its letter or name; None if none was pressed within ``timeout`` seconds."""
+    def keys(self, timeout: float) -> list[str]:
+        """Return the keys that were pressed, by letter or name; waits up to ``timeout`` seconds for one."""
         ready, _, _ = select.select([self._fd], [], [], max(0.0, timeout))
         if not ready:
-            return None
-        pressed = os.read(self._fd, _LONGEST)
-        if not pressed:
-            return "q"  # the terminal is gone
-        return _NAMES.get(pressed) or pressed[:1].decode("ascii", "ignore").lower()
+            return []
+        return keys_of(os.read(self._fd, _LONGEST)) or ["q"]  # nothing: the terminal is gone
+
+
+def keys_of(pressed: bytes) -> list[str]:
+    """Return the keys that a terminal has sent: letters, or names of those that have several bytes."""
+    found: list[str] = []
+    while pressed:
+        known = next((code for code in _NAMES if pressed.startswith(code)), pressed[:1])
+        found.append(_NAMES.get(known) or known.decode("ascii", "replace").lower())
+        pressed = pressed[len(known) :]
+    return found

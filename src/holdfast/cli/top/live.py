@@ -102,8 +102,7 @@ def show(source: Source, interval: float, console: Console, fd: int) -> None:
         while not screen.ended:
             width, height = console.size
             live.update(Group(*_cropped(screen.lines(width, height))), refresh=True)
-            key = keyboard.key(due - clock.now())
-            if key is not None:
+            for key in keyboard.keys(due - clock.now()):
                 screen.press(key)
             if clock.now() >= due:
                 due = clock.now() + interval

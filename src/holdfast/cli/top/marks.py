@@ -64,5 +64,9 @@ def lasting(seconds: float | None) -> str:
 
 
 def clipped(text: str, width: int) -> str:
-    """Cut ``text`` to ``width`` columns, with a mark where it goes on."""
-    return text if len(text) <= width else f"{text[: max(0, width - 1)]}~"
+    """Cut ``text`` to ``width`` columns, with a mark where it goes on; what can't be printed is a ``?``.
+
+    Names come from programs, and must not steer the terminal.
+    """
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+    return shown if len(shown) <= width else f"{shown[: max(0, width - 1)]}~"

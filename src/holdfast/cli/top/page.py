@@ -13,7 +13,7 @@ __all__ = ("SORTS", "Page", "page")
 
 SORTS: Final = ("as made", "name", "in flight", "queued", "abandoned", "rate", "p99")
 _LEVELS: Final = {"ok": "bold green", "caution": "bold yellow", "critical": "bold red"}
-_KEYS: Final = "s sort  r reverse  f freeze  d stacks  q quit"
+_KEYS: Final = "s sort  r reverse  f freeze  d stacks  q quit   sorted: "
 _WIDE: Final = 100
 _LEAST_HOLDERS: Final = 3
 _DECISIONS: Final = 3
@@ -47,7 +47,8 @@ class Page:
 def page(found: Found, tracks: Tracks, how: Page) -> list[Text]:
     """Return the lines, at most ``how.height``."""
     lines = [_headline(found, how), *_limits(found.figures, tracks, how)]
-    end = [Text(clipped(_KEYS, how.width), "reverse")] if how.keys else []
+    order = f"{how.sort}{', reversed' if how.reverse else ''}"
+    end = [Text(clipped(_KEYS + order, how.width), "reverse")] if how.keys else []
     pools = _pools(found, tracks, how)
     decisions = _decisions(found.figures, how)
     room = how.height - len(lines) - len(end) - len(decisions)
@@ -55,9 +56,10 @@ def page(found: Found, tracks: Tracks, how: Page) -> list[Text]:
     lines += pools[: max(0, room - least)] if len(pools) > room - least else pools
     lines += decisions
     lines += _holders(found, how, how.height - len(lines) - len(end))
+    lines = lines[: how.height - len(end)]
     if how.keys:
         lines += [Text("")] * (how.height - len(lines) - len(end))
-    return (lines + end)[: how.height]
+    return lines + end
 
 
 def _headline(found: Found, how: Page) -> Text:
@@ -77,7 +79,7 @@ def _headline(found: Found, how: Page) -> Text:
 def _limits(figures: dict[str, Any], tracks: Tracks, how: Page) -> list[Text]:
     trends = {each["name"]: each for each in figures.get("trends", ())}
     wide = 24 if how.width >= _WIDE else 14
-    lines = [Text("")]
+    lines = [Text("LIMITS", "bold cyan")]
     for name in ("descriptors", "threads", "processes", "memory", "cpus"):
         reading = figures["bounds"][name]
         value = tracks.cpus if name == "cpus" else reading["value"]
@@ -85,18 +87,23 @@ def _limits(figures: dict[str, Any], tracks: Tracks, how: Page) -> list[Text]:
         used = value / bound if value is not None and bound else None
         told = figure(name, value) + (f" of {figure(name, bound)}" if bound is not None else "")
         line = Text(f"{name:<12}") + bar(used, wide, ascii_only=how.ascii_only)
-        line.append(f" {told:<18}")
+        line.append(f" {told:<19}")
         line.append_text(sparkline(tracks.of(name, wide), wide, ascii_only=how.ascii_only))
-        line.append("  ").append_text(_forecast(trends.get(name), reading))
+        line.append("  ").append_text(_forecast(trends.get(name), reading, figures, how))
         line.truncate(how.width)
         lines.append(line)
     return lines
 
 
-def _forecast(trend: dict[str, Any] | None, reading: dict[str, Any]) -> Text:
+def _forecast(
+    trend: dict[str, Any] | None, reading: dict[str, Any], figures: dict[str, Any], how: Page
+) -> Text:
     """When the bound is reached; without growth who sets the bound."""
     if trend is None or trend["evidence"] == "none":
-        return Text(reading["source"] or reading["note"], "bright_black")
+        told = reading["source"] or reading["note"]
+        if reading["name"] == "memory":  # the bound is shared: what of it is this process's
+            told = f"{figure('memory', figures['rss_bytes'])} resident, {told}"
+        return Text(clipped(told, how.width), "bright_black")
     pace = figure(trend["name"], trend["per_minute"])
     if trend["left_s"] is None:
         return Text(f"+{pace}/min ({trend['evidence']})", "yellow")
@@ -118,8 +125,7 @@ def _pools(found: Found, tracks: Tracks, how: Page) -> list[Text]:
         f"{'POOL':<{name_width}} {'IN FLIGHT':>13} {'QUEUED':>11} {'ABAND':>5} "
         f"{'RATE/S':>7} {'P50':>7} {'P99':>7} "
     )
-    sorted_by = f"by {how.sort}{' (reversed)' if how.reverse else ''}"
-    title = Text(f"{head}{sorted_by if how.width >= _WIDE else ''}", "bold cyan")
+    title = Text(head, "bold cyan")
     title.truncate(how.width)
     lines = [Text(""), title]
     shown = _sorted(pools, tracks, how)

@@ -121,16 +121,14 @@ def _pid(target: tuple[str, ...]) -> int | None:
 
 
 def _look(pid: int) -> "ProcessWatch":
-    from holdfast.sense.descriptors import descriptor_bound  # noqa: PLC0415 - as above
+    from holdfast.sense.descriptor_kinds import open_descriptors  # noqa: PLC0415 - as above
     from holdfast.watch.process_watch import ProcessWatch  # noqa: PLC0415 - as above
 
     try:
         watch = ProcessWatch(pid)
-        held = descriptor_bound(pid)
+        open_descriptors(pid)  # may be forbidden where the count is not
     except (OSError, NotImplementedError) as error:
         raise Trouble(said(error)) from None
-    if held.value is None:
-        raise Trouble(held.note)
     return watch
 
 
