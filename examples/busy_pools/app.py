@@ -35,7 +35,9 @@ def index_page(page: int) -> int:
     return page
 
 
-async def session(number: int, llm: holdfast.AsyncPool, db: holdfast.ThreadPool, files: holdfast.ThreadPool) -> None:
+async def session(
+    number: int, llm: holdfast.AsyncPool, db: holdfast.ThreadPool, files: holdfast.ThreadPool
+) -> None:
     """One session: rows, a model, a page; again and again."""
     while True:
         await db.run(read_rows, number)
@@ -46,17 +48,16 @@ async def session(number: int, llm: holdfast.AsyncPool, db: holdfast.ThreadPool,
 
 async def main(seconds: float, sessions: int) -> None:
     """Run the sessions for so long."""
-    async with Monitor(serve=True):
-        async with holdfast.AsyncPool(20, name="llm") as llm:
-            with holdfast.ThreadPool(4, name="db") as db, holdfast.ThreadPool(8, name="files") as files:
-                tasks = [
-                    asyncio.create_task(session(number, llm, db, files), name=f"session-{number}")
-                    for number in range(sessions)
-                ]
-                await asyncio.sleep(seconds)
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+    async with Monitor(serve=True), holdfast.AsyncPool(20, name="llm") as llm:
+        with holdfast.ThreadPool(4, name="db") as db, holdfast.ThreadPool(8, name="files") as files:
+            tasks = [
+                asyncio.create_task(session(number, llm, db, files), name=f"session-{number}")
+                for number in range(sessions)
+            ]
+            await asyncio.sleep(seconds)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 if __name__ == "__main__":

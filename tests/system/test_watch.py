@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.system.processes import started
 
 from holdfast._core import clock
 from holdfast.cli.main import cli
-from tests.system.processes import started
 
 pytestmark = pytest.mark.system
 
@@ -116,7 +116,12 @@ def test_json_is_a_record_a_line_and_a_report_at_the_end():
 
 def test_the_exit_code_of_a_command_is_that_of_the_watch():
     """Its output is its own, what the watch says goes to standard error."""
-    done = run("--", sys.executable, "-c", "import time; print('mine'); time.sleep(.5); raise SystemExit(7)")
+    done = run(
+        "--",
+        sys.executable,
+        "-c",
+        "import time; print('mine'); time.sleep(.5); raise SystemExit(7)",
+    )
 
     assert done.returncode == 7
     assert done.stdout == "mine\n"
@@ -138,9 +143,7 @@ def test_a_command_that_is_not_there_is_told():
 
 def test_a_command_that_leaks_fails_and_goes_on_to_its_end():
     """A test suite is not cut short."""
-    code, _, err = watched(
-        "--fail-on", "leak", "--", sys.executable, PROGRAM, "leak", "12"
-    )
+    code, _, err = watched("--fail-on", "leak", "--", sys.executable, PROGRAM, "leak", "12")
 
     assert code == 1
     assert "the command ended with exit code 0" in err

@@ -173,15 +173,15 @@ class _Door:
 
 
 def _answer(connection: socket.socket) -> str:
-    peer = peer_of(connection)
-    if peer is not None and peer[1] not in {os.geteuid(), 0}:
-        return json.dumps({"error": f"user {peer[1]} may not look at a process of {os.geteuid()}"})
-    asked = b""
+    asked = b""  # read first: what is closed with something unread is reset, and the answer lost
     while b"\n" not in asked and len(asked) < LONGEST_REQUEST:
         part = connection.recv(LONGEST_REQUEST)
         if not part:
             break
         asked += part
+    peer = peer_of(connection)
+    if peer is not None and peer[1] not in {os.geteuid(), 0}:
+        return json.dumps({"error": f"user {peer[1]} may not look at a process of {os.geteuid()}"})
     answer = _ANSWERS.get(asked.decode("ascii", "replace").strip())
     if answer is None:
         return json.dumps({"error": f"ask for one of {', '.join(_ANSWERS)}"})

@@ -5,7 +5,14 @@ from holdfast.cli.top.source import Found
 
 def reading(name, value, bound, source="a test"):
     used = None if bound is None else value / bound
-    return {"name": name, "value": value, "bound": bound, "source": source, "note": "", "used": used}
+    return {
+        "name": name,
+        "value": value,
+        "bound": bound,
+        "source": source,
+        "note": "",
+        "used": used,
+    }
 
 
 def pool(name, *, in_flight=0, limit=10, queued=0, abandoned=0, completed=0, p99_s=0.1, level="ok"):

@@ -1,9 +1,10 @@
 """The screen of ``holdfast top``: what stands in it, and that it fits."""
 
 import pytest
+from tests.unit.cli.top.samples import found, pool
+
 from holdfast.cli.top.page import SORTS, Page, page
 from holdfast.cli.top.tracks import Tracks
-from tests.unit.cli.top.samples import found, pool
 
 
 def drawn(seen, *more, **how):

@@ -3,14 +3,17 @@
 import itertools
 
 import pytest
+from tests.unit.cli.top.samples import found, pool
 
 from holdfast.cli.top.keyboard import keys_of
 from holdfast.cli.top.live import Screen
-from tests.unit.cli.top.samples import found, pool
 
 STACKS = {
     "threads": [
-        {"name": f"holdfast:db-{n}", "stack": ["/srv/app.py:10 in fetch", "/lib/threading.py:1 in run"]}
+        {
+            "name": f"holdfast:db-{n}",
+            "stack": ["/srv/app.py:10 in fetch", "/lib/threading.py:1 in run"],
+        }
         for n in range(3)
     ],
     "tasks": [{"name": "session-1", "stack": ["/srv/app.py:20 in session"]}],
