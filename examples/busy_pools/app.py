@@ -15,11 +15,12 @@ import holdfast
 from holdfast.watch import Monitor
 
 CHAOS = random.Random(7)  # noqa: S311 - an example, not a secret
+SLOW_CALLS, STUCK_PAGES = 0.05, 0.02
 
 
 async def call_model(prompt: int) -> int:
     """Stand for a call of a model: a third of a second, sometimes two."""
-    await asyncio.sleep(2.0 if CHAOS.random() < 0.05 else CHAOS.uniform(0.1, 0.5))
+    await asyncio.sleep(2.0 if CHAOS.random() < SLOW_CALLS else CHAOS.uniform(0.1, 0.5))
     return prompt
 
 
@@ -31,7 +32,7 @@ def read_rows(session: int) -> int:
 
 def index_page(page: int) -> int:
     """Stand for a parser that now and then does not come back in time."""
-    time.sleep(8.0 if CHAOS.random() < 0.02 else 0.05)
+    time.sleep(8.0 if CHAOS.random() < STUCK_PAGES else 0.05)
     return page
 
 

@@ -10,7 +10,8 @@ import time
 kind, seconds = sys.argv[1], float(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_NOFILE, (1500, 4000))
 kept = [open("/dev/null") for _ in range(50)]  # noqa: SIM115 - kept on purpose
-print("ready", flush=True)
+sys.stdout.write("ready\n")
+sys.stdout.flush()
 until = time.monotonic() + seconds
 while time.monotonic() < until:
     if kind == "leak" and len(kept) < 1400:

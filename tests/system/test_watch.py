@@ -56,7 +56,7 @@ def watched(*args):
 
 
 def run(*args, **options):
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603 - a program of our own
         [sys.executable, "-m", "holdfast", "watch", *args],
         capture_output=True,
         text=True,
@@ -171,7 +171,7 @@ def test_signals_are_passed_on_to_the_command(number):
         "print('ready', flush=True)\n"
         "time.sleep(60)"
     )
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - a program of our own
         [sys.executable, "-m", "holdfast", "watch", "--", sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -187,7 +187,7 @@ def test_signals_are_passed_on_to_the_command(number):
 def test_an_interrupt_ends_the_watch_of_a_process_with_its_report():
     """The process is left alone."""
     with started(PROGRAM, "idle", "60") as process:
-        with subprocess.Popen(
+        with subprocess.Popen(  # noqa: S603 - a program of our own
             [sys.executable, "-m", "holdfast", "watch", str(process.pid)],
             stdout=subprocess.PIPE,
             text=True,

@@ -23,7 +23,7 @@ PROGRAM = (
 
 @pytest.fixture
 def program():
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - a program of our own
         [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         process.held = int(process.stdout.readline())

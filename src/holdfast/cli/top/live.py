@@ -34,7 +34,7 @@ class Screen:
         self._source = source
         self._tracks = Tracks()
         self._found: Found | None = None
-        self._how = Page(source.command, 80, 24, ascii_only=ascii_only)
+        self._how: Page = Page(source.command, 80, 24, ascii_only=ascii_only)
         self._stacks: list[Text] | None = None
         self._offset = 0
         self.ended = False

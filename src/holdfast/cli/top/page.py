@@ -177,17 +177,15 @@ def _sorted(pools: list[dict[str, Any]], tracks: Tracks, how: Page) -> list[dict
 
 def _decisions(figures: dict[str, Any], how: Page) -> list[Text]:
     """What the governor has done lately, if one runs."""
-    decisions = list(figures.get("decisions") or ())[-_DECISIONS:]
+    decisions: list[dict[str, Any]] = list(figures.get("decisions") or ())[-_DECISIONS:]
     if not decisions:
         return []
-    told = [
-        each.get("text") or str(each) if isinstance(each, dict) else str(each) for each in decisions
-    ]
-    return [
-        Text(""),
-        Text("GOVERNOR", "bold cyan"),
-        *(Text(clipped(each, how.width)) for each in told),
-    ]
+    lines = [Text(""), Text("GOVERNOR", "bold cyan")]
+    for each in reversed(decisions):
+        ago = f"{lasting(figures['at'] - each['at'])} ago"
+        what = "paused" if each["paused"] else f"{each['share']:.0%}"
+        lines.append(Text(clipped(f"{ago:>12} {what:>7}  {each['reason']}", how.width)))
+    return lines
 
 
 def _holders(found: Found, how: Page, room: int) -> list[Text]:

@@ -76,7 +76,9 @@ class Source:
         try:
             return ask(self.pid, "stacks")
         except NotServed as error:
-            threads = [{"name": each.place, "stack": []} for each in threads_of(self.pid)]
+            threads: list[dict[str, Any]] = [
+                {"name": each.place, "stack": []} for each in threads_of(self.pid)
+            ]
             return {"threads": threads, "tasks": [], "more_tasks": 0, "why": str(error)}
 
     def _from_outside(self) -> dict[str, Any]:

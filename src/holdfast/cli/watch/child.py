@@ -15,7 +15,15 @@ __all__ = ("GRACE_S", "Child", "start")
 GRACE_S: Final = 10.0
 """Seconds from SIGTERM to SIGKILL, where the watch ends before the command does."""
 
-_NOT_FOUND, _NOT_STARTED, _SIGNALLED = 127, 126, 128
+_SIGNALLED: Final = 128
+
+
+class _NotFound(Trouble):
+    exit_code = 127  # as shells have it
+
+
+class _NotStarted(Trouble):
+    exit_code = 126
 
 
 class Child:
@@ -70,7 +78,7 @@ def start(command: Sequence[str], signals: Signals) -> Child:
     try:
         process = subprocess.Popen(list(command))  # noqa: S603 - it is what the user asked for
     except OSError as error:
-        trouble = Trouble(f"{command[0]} can't be started: {error.strerror or error}")
-        trouble.exit_code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_STARTED
-        raise trouble from None
+        sentence = f"{command[0]} can't be started: {error.strerror or error}"
+        kind = _NotFound if isinstance(error, FileNotFoundError) else _NotStarted
+        raise kind(sentence) from None
     return Child(process, signals)

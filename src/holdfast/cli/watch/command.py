@@ -92,7 +92,7 @@ def watch_command(
         signals = stack.enter_context(Signals(command=pid is None))
         child = start(target, signals) if pid is None else None
         try:
-            watch = _look(pid if child is None else child.pid)
+            watch = _look(pid or 0 if child is None else child.pid)
         except Trouble as trouble:
             if child is None:
                 raise

@@ -135,7 +135,7 @@ class Summary:
         return ""
 
     def _kinds_told(self) -> list[str]:
-        now = {} if self.last is None else self.last.kinds
+        now: dict[str, int] = {} if self.last is None else dict(self.last.kinds)
         changed = {kind: now.get(kind, 0) - self._kinds.get(kind, 0) for kind in now}
         most = sorted(changed.items(), key=lambda each: -abs(each[1]))[:_MOST_KINDS]
         told = ", ".join(f"{kind} {by:+,}" for kind, by in most if by)

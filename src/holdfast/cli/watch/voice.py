@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import Final, Protocol, TextIO
+from typing import Any, Final, Protocol, TextIO
 
 from holdfast.cli.watch.summary import Summary, span
 from holdfast.watch.process_watch import ProcessReading
@@ -41,7 +41,7 @@ class Records:
         """Write the report."""
         self._write(summary.to_dict(ended))
 
-    def _write(self, record: dict[str, object]) -> None:
+    def _write(self, record: dict[str, Any]) -> None:
         self._out.write(f"{json.dumps(record, allow_nan=False)}\n")
         self._out.flush()
 

@@ -51,5 +51,5 @@ def figures(**more):
     } | more
 
 
-def found(at=100.0, served=True, holders=(), **more):
-    return Found(at, figures(**more), served, tuple(holders))
+def found(at=100.0, served=True, holders=(), at_wall=1000.0, **more):
+    return Found(at, figures(at=at_wall, **more), served, tuple(holders))

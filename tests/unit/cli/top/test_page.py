@@ -122,9 +122,11 @@ def test_a_terminal_without_blocks_gets_plain_letters():
 
 def test_what_the_governor_has_done_is_shown():
     """If the snapshot tells it."""
-    lines = drawn(found(pools=[], decisions=[{"text": "llm: 50 to 25, memory is short"}]))
+    decision = {"at": 970.0, "share": 0.5, "paused": False, "reason": "memory is at 91 %"}
 
-    assert "llm: 50 to 25, memory is short" in lines
+    lines = drawn(found(pools=[], at_wall=1000.0, decisions=[decision]))
+
+    assert "    30 s ago     50%  memory is at 91 %" in lines
 
 
 def test_a_level_has_its_colour():
