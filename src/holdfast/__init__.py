@@ -45,9 +45,16 @@ from holdfast.pools.deadline import deadline
 if TYPE_CHECKING:
     from holdfast.flow.process import process_lines, run_process, run_process_sync
     from holdfast.flow.single_flight import SingleFlight
+    from holdfast.limits.adaptive import Adaptive
+    from holdfast.limits.fallback import Fallback
+    from holdfast.limits.retry_budget import RetryBudget
+    from holdfast.pools._retries import set_retry_budget
     from holdfast.sense import raise_fd_limit
+    from holdfast.track import ResourcePool, scope, track
     from holdfast.track.process.result import ProcessResult
+    from holdfast.watch.governor import Governor, Weight
     from holdfast.watch.monitor import Monitor
+    from holdfast.watch.recommend import recommend
     from holdfast.watch.snapshot import snapshot
     from holdfast.watch.trend import Trend
 
@@ -55,12 +62,15 @@ __version__ = "0.1.0.dev0"
 
 __all__ = (
     "Aborted",
+    "Adaptive",
     "AsyncPool",
     "Budget",
     "CallFuture",
     "CallTimeout",
     "Failed",
     "Fair",
+    "Fallback",
+    "Governor",
     "Histogram",
     "HoldfastError",
     "Leaked",
@@ -76,14 +86,17 @@ __all__ = (
     "Rate",
     "RateLimited",
     "Rejected",
+    "ResourcePool",
     "ResultLost",
     "Retry",
+    "RetryBudget",
     "SingleFlight",
     "Stream",
     "StreamStats",
     "ThreadPool",
     "Trend",
     "UnderPressure",
+    "Weight",
     "WorkerLost",
     "WouldDeadlock",
     "current_budget",
@@ -92,24 +105,38 @@ __all__ = (
     "gather",
     "process_lines",
     "raise_fd_limit",
+    "recommend",
     "run_process",
     "run_process_sync",
+    "scope",
     "set_budget",
+    "set_retry_budget",
     "snapshot",
     "stream",
+    "track",
 )
 
 
 _LATER = {
-    "ProcessResult": "holdfast.track.process.result",
-    "process_lines": "holdfast.flow.process",
-    "run_process": "holdfast.flow.process",
-    "run_process_sync": "holdfast.flow.process",
+    "Adaptive": "holdfast.limits.adaptive",
+    "Fallback": "holdfast.limits.fallback",
+    "Governor": "holdfast.watch.governor",
     "Monitor": "holdfast.watch.monitor",
+    "ProcessResult": "holdfast.track.process.result",
+    "ResourcePool": "holdfast.track.resource_pool",
+    "RetryBudget": "holdfast.limits.retry_budget",
     "SingleFlight": "holdfast.flow.single_flight",
     "Trend": "holdfast.watch.trend",
+    "Weight": "holdfast.watch.governor",
+    "process_lines": "holdfast.flow.process",
     "raise_fd_limit": "holdfast.sense.fd_limit",
+    "recommend": "holdfast.watch.recommend",
+    "run_process": "holdfast.flow.process",
+    "run_process_sync": "holdfast.flow.process",
+    "scope": "holdfast.track.scopes",
+    "set_retry_budget": "holdfast.pools._retries",
     "snapshot": "holdfast.watch.snapshot",
+    "track": "holdfast.track.tracked",
 }
 """What not every program needs is imported when it is asked for."""
 

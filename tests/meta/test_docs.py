@@ -129,9 +129,10 @@ def names_of_tests(file):
     return frozenset(re.findall(r"^\s*(?:async )?def (test_\w+)\(", text, re.MULTILINE))
 
 
-def test_every_test_that_the_guarantees_cite_exists():
+@pytest.mark.parametrize("page", ["guarantees.md", "resources.md"])
+def test_every_test_that_the_guarantees_cite_exists(page):
     """A promise is shown by a test that can be found under its name."""
-    cited = TEST.findall((ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8"))
+    cited = TEST.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
 
     gone = [f"{file}::{name}" for file, name in cited if name not in names_of_tests(file)]
 

@@ -21,6 +21,7 @@ FACE = (
     "holdfast.sense",
     "holdfast.testing",
     "holdfast.watch",
+    "holdfast.track",
 )
 
 # ``fn, *args, **kwargs`` are the call itself, which the summary line shows as ``fn(*args, **kwargs)``.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import AsyncPool, Stream, ThreadPool
+from holdfast import AsyncPool, ResourcePool, Stream, ThreadPool
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "holdfast"
@@ -110,7 +110,7 @@ def test_what_messages_tell_the_user_to_call_exists(path):
     missing = [
         name
         for name in told
-        if not any(hasattr(kind, name) for kind in (AsyncPool, ThreadPool, Stream))
+        if not any(hasattr(kind, name) for kind in (AsyncPool, ThreadPool, Stream, ResourcePool))
     ]
 
     assert not missing

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 import holdfast
 from holdfast import AsyncPool, CallFuture, Outcome, PoolStats, Stream, StreamStats, ThreadPool
 from holdfast.flow.idempotency import Idempotent, MemoryStore
+from holdfast.track import ResourceStats, Scope
 from holdfast.watch import Living, Snapshot, Verdict
 
 if TYPE_CHECKING:
@@ -281,3 +282,27 @@ def watching_is_typed() -> None:
     trend = holdfast.Trend("descriptors", limit=1024)
     trend.see(0.0, [Living(1, "app.py:10")])
     assert_type(trend.verdict.left_s, float | None)
+
+
+async def connect() -> Tool:
+    """A coroutine function that opens something."""
+    return Tool()
+
+
+async def resources(path: str) -> None:
+    """A pool of resources lends what its function opens, blocking or not."""
+    with holdfast.ResourcePool(lambda: path.encode(), max_size=2) as blocking:
+        with blocking.borrow() as found:
+            assert_type(found, bytes)
+        assert_type(blocking.acquire().resource, bytes)
+        assert_type(blocking.stats(), ResourceStats)
+    # mypy does not infer what a coroutine function returns from one of two kinds of functions.
+    tools: holdfast.ResourcePool[Tool] = holdfast.ResourcePool(connect, leak_after=(1, 2))
+    async with tools as pool:
+        async with pool.borrow(timeout=1.0) as tool:
+            assert_type(tool, Tool)
+        lease = await pool.aacquire()
+        assert_type(lease.resource, Tool)
+    async with holdfast.scope("session") as scope:
+        assert_type(holdfast.track(tool, name="tool", is_closed=lambda: False), Tool)
+        assert_type(scope, Scope)

@@ -114,7 +114,11 @@ class Adaptive:
             raise ValueError(msg)
 
     def counter(self, now: float) -> "AdaptiveLimit":
-        """Return a fresh counter of this limit, that of one pool."""
+        """Return a fresh counter of this limit, that of one pool.
+
+        Args:
+            now: Seconds on a clock that never goes back.
+        """
         return AdaptiveLimit(self, now)
 
 

@@ -36,7 +36,11 @@ class RetryBudget:
                 raise ValueError(msg)
 
     def counter(self, now: float) -> "RetryCounter":
-        """Return a fresh counter, with ten seconds' worth of retries, at least one."""
+        """Return a fresh counter, with ten seconds' worth of retries, at least one.
+
+        Args:
+            now: Seconds on a clock that never goes back.
+        """
         return RetryCounter(self, now)
 
 

@@ -126,6 +126,14 @@ class Options:
             fn = self.meter.around(fn, timeout)
         return fn if self.pace is None else self.pace.around(fn)
 
+    def mark(self, call: Any) -> None:
+        """Note on a blocking call what it is to the queue, the order, the rates; and watch it."""
+        call.size = self.size_of(call.args, call.kwargs)
+        call.rank = self.rank
+        if self.pace is not None:
+            call.weights = self.pace.weights_of(call.args, call.kwargs)
+            call.fn = self.pace.around_blocking(call.fn)
+
     def weights_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Weights | None":
         """What a call with these arguments weighs in the pool's rates; None where nobody asks.
 

@@ -16,7 +16,7 @@ from holdfast.limits import Retry
 from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCall, inherit
 from holdfast.pools._entry import WAITING
 from holdfast.pools._keyed import IdempotencyKey
-from holdfast.pools._options import UNSET, Options, Ranked, Unset
+from holdfast.pools._options import UNSET, Options, Unset
 from holdfast.pools._ranked_stream import RankedThreadStream
 from holdfast.pools._reserve import kept_or_raise, with_reserve
 from holdfast.pools._stats import PoolStats
@@ -111,9 +111,9 @@ class ThreadCalls:
     def _view(self, reserved: bool | Unset, options: Options) -> "ThreadCalls":
         pool = self._pool
         core, kept = pool._core, pool._reserve  # noqa: SLF001 - its own view
-        view = ThreadCalls()
         if reserved is True or (reserved is UNSET and self._core is kept):
             core = kept_or_raise(kept, core.admission.name)
+        view = ThreadCalls()
         view._core, view._options, view._owner = core, options, pool
         return view
 
@@ -160,8 +160,7 @@ class ThreadCalls:
         except BaseException:  # cancelled, or interrupted
             core.give_up(call)
             raise
-        error = call.error
-        if error is not None:
+        if (error := call.error) is not None:
             call.error = None
             try:
                 raise error
@@ -208,12 +207,7 @@ class ThreadCalls:
     def _apply_options(self, call: LoopCall | SubmittedCall, until: float | None) -> None:
         options = self._options
         if options.special:
-            call.size = options.size_of(call.args, call.kwargs)
-            ranked = cast("Ranked", call)
-            ranked.rank = options.rank
-            if options.pace is not None:
-                ranked.weights = options.pace.weights_of(call.args, call.kwargs)
-                call.fn = options.pace.around_blocking(call.fn)
+            options.mark(call)
         call.timeout = options.timeout
         if options.queue_timeout is not None:
             call.queue_until = self._core.now() + options.queue_timeout

@@ -1,0 +1,278 @@
+"""How well an adaptive limit follows a server: ``python -m benchmarks.adaptive_study``.
+
+First a simulated server, whose capacity goes from 8 to 40 to 4, on a clock of its own; then a real one on this
+machine, over HTTP, that does the same. Beside each phase stands the best fixed limit, found by trying several.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import statistics
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.simulated_server import (
+    Fixed,
+    Phase,
+    PhaseResult,
+    adaptive,
+    best_fixed,
+    service_times,
+    simulate,
+)
+from holdfast import AsyncPool
+from holdfast._core import clock
+from holdfast.limits.adaptive import Adaptive
+from holdfast.limits.call_window import percentile_of
+
+__all__ = ("main",)
+
+CAPACITIES = (8, 40, 4)
+SEEDS = 5
+SIMULATED_S = 120.0
+REAL_SERVICE_S = 0.03
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 760.0, 300.0, 50.0, 34.0, 40.0
+
+
+# ---------------------------------------------------------------- simulated
+
+
+def simulated() -> list[str]:
+    """Return the table of the simulated server."""
+    phases = [Phase(capacity, SIMULATED_S) for capacity in CAPACITIES]
+    lines = [
+        "| service time, spread | phase | throughput, of the best fixed | p99, of the best fixed |",
+        "|---|---|---|---|",
+    ]
+    for mean_s in (0.02, 0.05):
+        for spread in (0.05, 0.2, 0.5):
+            runs = [
+                simulate(adaptive(Adaptive()), phases, service_times(mean_s, spread, seed)).phases
+                for seed in range(SEEDS)
+            ]
+            for nth, phase in enumerate(phases):
+                best = best_fixed(phase.capacity, 30.0, service_times(mean_s, spread, 77))
+                lines.append(
+                    f"| {mean_s * 1e3:.0f} ms, {spread} | {phase.capacity} at once | "
+                    f"{_against(best, [run[nth] for run in runs])} |"
+                )
+    return lines
+
+
+def _against(best: PhaseResult, found: Sequence[PhaseResult]) -> str:
+    throughput = [one.throughput / best.throughput for one in found]
+    p99 = [one.p99_s / best.p99_s for one in found]
+    return (
+        f"{statistics.median(throughput):.2f} ({min(throughput):.2f} at least) | "
+        f"{statistics.median(p99):.2f} ({max(p99):.2f} at most)"
+    )
+
+
+# ---------------------------------------------------------------- real
+
+
+class Server:
+    """Answers HTTP on a loopback port; works on ``capacity`` requests at once, the rest waits in order."""
+
+    def __init__(self) -> None:
+        self.capacity = 0
+        self._busy = 0
+        self._waiting: list[asyncio.Future[None]] = []
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def __aenter__(self) -> "Server":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=512)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    def resize(self, capacity: int) -> None:
+        """Work on so many at once from now on."""
+        self.capacity = capacity
+        self._next()
+
+    def _next(self) -> None:
+        while self._waiting and self._busy < self.capacity:
+            self._busy += 1
+            self._waiting.pop(0).set_result(None)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                turn = asyncio.get_running_loop().create_future()
+                self._waiting.append(turn)
+                self._next()
+                await turn
+                await asyncio.sleep(REAL_SERVICE_S)
+                self._busy -= 1
+                self._next()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                await writer.drain()
+        writer.close()
+
+
+class Connections:
+    """Kept-alive connections to the server, as many as there are calls at once."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def ask(self, _: int) -> float:
+        """One request; returns when it was answered."""
+        if self._free:
+            reader, writer = self._free.pop()
+        else:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"ok")
+        self._free.append((reader, writer))
+        return clock.now()
+
+    async def close(self) -> None:
+        """Close all of them."""
+        for _, writer in self._free:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+Ask = Callable[[int], Awaitable[float]]
+
+
+async def _phase(pool: AsyncPool, ask: Ask, seconds: float) -> PhaseResult:
+    """More work than can be done, for so long."""
+    until = clock.now() + seconds
+    took: list[float] = []
+
+    async def timed(n: int) -> None:
+        began = clock.now()
+        took.append(await ask(n) - began)
+
+    async for _ in pool.stream(timed, iter(int, 1), ordered=False):
+        if clock.now() >= until:
+            break
+    return PhaseResult(len(took) / seconds, percentile_of(took, 99.0))
+
+
+async def _best_real(server: Server, ask: Ask, capacity: int, seconds: float) -> PhaseResult:
+    server.resize(capacity)
+    found: list[PhaseResult] = []
+    for limit in (capacity, capacity + 1, capacity + 2):
+        async with AsyncPool(limit) as pool:
+            found.append(await _phase(pool, ask, seconds))
+    return max(found, key=lambda one: one.throughput)
+
+
+async def real(seconds: float) -> list[str]:
+    """Return the table of the real server."""
+    lines = ["| phase | throughput, of the best fixed | p99, of the best fixed |", "|---|---|---|"]
+    async with Server() as server:
+        connections = Connections(server.port)
+        best = {
+            capacity: await _best_real(server, connections.ask, capacity, seconds / 6.0)
+            for capacity in CAPACITIES
+        }
+        async with AsyncPool(limit=Adaptive()) as pool:
+            for capacity in CAPACITIES:
+                server.resize(capacity)
+                found = await _phase(pool, connections.ask, seconds)
+                lines.append(f"| {capacity} at once | {_against(best[capacity], [found])} |")
+        await connections.close()
+    return lines
+
+
+# ---------------------------------------------------------------- the figure
+
+
+def figure() -> str:
+    """Return the figure of the docs as SVG; it is the same each time."""
+    phases = [Phase(capacity, 40.0) for capacity in CAPACITIES]
+    run = simulate(adaptive(Adaptive()), phases, service_times(0.05, 0.2, 3))
+    fixed = simulate(Fixed(20), phases, service_times(0.05, 0.2, 3))
+    ends, most = 120.0, 60.0
+
+    def x_of(at: float) -> float:
+        return LEFT + at / ends * (WIDTH - LEFT - 16)
+
+    def y_of(value: float) -> float:
+        return HEIGHT - BOTTOM - min(value, most) / most * (HEIGHT - TOP - BOTTOM)
+
+    steps = [(0.0, run.limits[0][1])]
+    for at, limit in run.limits:
+        steps += [(at, steps[-1][1]), (at, limit)]
+    steps.append((ends, steps[-1][1]))
+    limit_line = " ".join(f"{x_of(at):.1f},{y_of(limit):.1f}" for at, limit in steps)
+    parts = [
+        (
+            f'<text x="{LEFT}" y="18" font-weight="600">'
+            "The limit of a pool, while the server's capacity changes (simulated, 50 ms a call)</text>"
+        )
+    ]
+    for nth, phase in enumerate(phases):
+        begin, end = x_of(nth * 40.0), x_of(nth * 40.0 + 40.0)
+        y = y_of(phase.capacity)
+        slow = fixed.phases[nth].p99_s / run.phases[nth].p99_s
+        parts += [
+            (
+                f'<rect x="{begin:.1f}" y="{y:.1f}" width="{end - begin:.1f}" '
+                f'height="{y_of(0) - y:.1f}" fill="#2f855a" fill-opacity="0.14"/>'
+            ),
+            (
+                f'<text x="{begin + 6:.1f}" y="{y_of(0) - 6:.1f}" fill="#2f855a">'
+                f"works on {phase.capacity}</text>"
+            ),
+            (
+                f'<text x="{begin + 6:.1f}" y="{TOP + 12:.1f}" fill="#7b8794">'
+                f"p99 {run.phases[nth].p99_s * 1e3:.0f} ms; with a fixed 20: x {slow:.1f}</text>"
+            ),
+        ]
+    parts.append(
+        f'<polyline points="{limit_line}" fill="none" stroke="#2b6cb0" stroke-width="1.6"/>'
+    )
+    for value in (0, 20, 40, 60):
+        parts.append(
+            f'<text x="{LEFT - 8}" y="{y_of(value) + 4:.1f}" text-anchor="end" '
+            f'fill="#7b8794">{value}</text>'
+        )
+    for at in range(0, 121, 20):
+        parts.append(
+            f'<text x="{x_of(at):.1f}" y="{HEIGHT - 20:.1f}" text-anchor="middle" '
+            f'fill="#7b8794">{at} s</text>'
+        )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" '
+        'font-family="system-ui, sans-serif" font-size="12" fill="#1f2933">\n'
+        f'<rect width="{WIDTH:.0f}" height="{HEIGHT:.0f}" fill="#ffffff"/>\n'
+        + "\n".join(parts)
+        + "\n</svg>\n"
+    )
+
+
+def main() -> int:
+    """Print the tables, or write the figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of a real phase")
+    parser.add_argument("--simulated", action="store_true", help="no real server")
+    parser.add_argument("--figure", metavar="FILE", help="write the figure, and nothing else")
+    options = parser.parse_args()
+    if options.figure:
+        Path(options.figure).write_text(figure())
+        return 0
+    print("\n".join(f"{name}: {said}" for name, said in machine.describe().items()))
+    print("\n### A simulated server\n", *simulated(), sep="\n")
+    if not options.simulated:
+        print(
+            "\n### A real server on this machine\n", *asyncio.run(real(options.seconds)), sep="\n"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
