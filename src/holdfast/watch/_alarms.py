@@ -66,10 +66,11 @@ class Alarms:
         self, ages: Ages, at: float, left: float, higher_than_ever: Callable[[], bool]
     ) -> None:
         """Look at every place."""
+        known = ages.known_until(at)
         for place in self._worth_a_look(ages):
             stretch = half_closed_growth(place, at) or growth_of(
                 place,
-                at,
+                known,
                 left,
                 higher_than_ever,
                 strict=at - self._begun < _YOUNG,

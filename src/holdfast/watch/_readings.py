@@ -25,6 +25,7 @@ from holdfast.sense.overview import Bounds, bounds
 from holdfast.sense.pressure import pressure_readings
 from holdfast.sense.sampler import Sample, Sampler
 from holdfast.watch._ages import Living
+from holdfast.watch._births import Births
 from holdfast.watch._places import living_descriptors, living_threads, threads_of
 from holdfast.watch._scans import ScanPace
 from holdfast.watch.trend import Trend
@@ -85,6 +86,7 @@ class Readings:
         self._cpu: tuple[float, float] | None = None
         self._thread_count: int | None = None
         self.scan_pace = ScanPace()
+        self._births = Births()
         self.scans = 0
         self.lags: list[LoopLag] = []
         self.bounds: Bounds = bounds(*self._whose)
@@ -165,7 +167,7 @@ class Readings:
             kept = self._sampler.kept()
             every = [each for each in open_descriptors(*self._whose) if each.fd not in kept]
             known: Mapping[int, str] = {} if self._places is None else self._places()
-            self.descriptors.see(at, living_descriptors(every, known))
+            self.descriptors.see(at, self._births.spread(at, living_descriptors(every, known)))
         finally:
             self.scan_pace.scanned(at, count, self._clock.now() - begun)
         self.scans += 1
