@@ -8,7 +8,9 @@ from contextlib import contextmanager
 @contextmanager
 def started(*args):
     """Start a Python program, wait for its first line, and end it afterwards."""
-    with subprocess.Popen([sys.executable, *args], stdout=subprocess.PIPE) as process:  # noqa: S603 - ours
+    with subprocess.Popen(
+        [sys.executable, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as process:  # noqa: S603 - ours
         try:
             process.stdout.readline()
             yield process

@@ -110,7 +110,8 @@ class Alarms:
         alarm = self._alarms.get(name)
         if alarm is None:
             return
-        if alarm.evidence == "none" or at - alarm.found_at > alarm.held_for:
+        all_closed = not alarm.place.births
+        if alarm.evidence == "none" or all_closed or at - alarm.found_at > alarm.held_for:
             del self._alarms[name]
 
 

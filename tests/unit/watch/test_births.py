@@ -48,3 +48,18 @@ def test_an_even_leak_is_told_however_the_looks_fall(every):
 
     assert trend.verdict.growing
     assert second <= 200
+
+
+def test_a_place_of_which_all_was_closed_is_told_no_more():
+    """There is nothing left that could grow, and no pace to be told."""
+    trend, births = Trend("descriptors", limit=600), Births()
+    for second in range(0, 400, 10):
+        trend.see(second, births.spread(second, [Living(n, "a") for n in range(second // 2)]))
+        trend.add(second, second // 2)
+    assert trend.verdict.growing
+
+    trend.see(400, births.spread(400, []))
+    trend.add(400, 0)
+    trend.add(410, 0)
+
+    assert not trend.verdict.growing
