@@ -8,9 +8,9 @@ from contextlib import contextmanager
 @contextmanager
 def started(*args):
     """Start a Python program, wait for its first line, and end it afterwards."""
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - a program of our own
         [sys.executable, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    ) as process:  # noqa: S603 - ours
+    ) as process:
         try:
             process.stdout.readline()
             yield process

@@ -50,7 +50,7 @@ def test_another_process_is_told_the_snapshot_and_the_stacks():
         "pid = int(sys.argv[1])\n"
         "print(json.dumps([ask(pid, 'snapshot'), ask(pid, 'stacks')]))\n"
     )
-    with holdfast.ThreadPool(2, name="db") as pool, Monitor(serve=True):
+    with holdfast.ThreadPool(2, name="serving-db") as pool, Monitor(serve=True):
         pool.submit(pow, 2, 2).result()
         done = subprocess.run(  # noqa: S603 - a program of our own
             [sys.executable, "-c", code, str(os.getpid())],
@@ -62,7 +62,7 @@ def test_another_process_is_told_the_snapshot_and_the_stacks():
 
     snapshot, stacks = json.loads(done.stdout)
     assert snapshot["pid"] == os.getpid()
-    assert [each["stats"]["name"] for each in snapshot["pools"]] == ["db"]
+    assert "serving-db" in [each["stats"]["name"] for each in snapshot["pools"]]
     assert snapshot["monitor"]["samples"] >= 1
     assert "MainThread" in {each["name"] for each in stacks["threads"]}
 

@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from tests.system.processes import started
 
 pytestmark = pytest.mark.system

@@ -177,7 +177,7 @@ def _sorted(pools: list[dict[str, Any]], tracks: Tracks, how: Page) -> list[dict
 
 def _decisions(figures: dict[str, Any], how: Page) -> list[Text]:
     """What the governor has done lately, if one runs."""
-    decisions: list[dict[str, Any]] = list(figures.get("decisions") or ())[-_DECISIONS:]
+    decisions: list[dict[str, Any]] = figures.get("decisions", [])[-_DECISIONS:]
     if not decisions:
         return []
     lines = [Text(""), Text("GOVERNOR", "bold cyan")]

@@ -104,7 +104,7 @@ class Summary:
         for verdict in self.verdicts.values():
             told.append(f"  {_said(verdict)}")
             told += [
-                f"    {part.per_minute:,.2g} a minute: {part}"
+                f"    {amount(verdict.name, part.per_minute)} a minute: {part}"
                 for part in verdict.growth[:_MOST_PLACES]
             ]
         told += [f"  FAILED on {rule}: {why}" for rule, why in self.findings.items()]
