@@ -90,6 +90,10 @@ def by_kind(meter: Meter, n: int, *, fds: int) -> None:
     _measure(meter, n, sense.descriptors_by_kind, fds)
 
 
+def each_one(meter: Meter, n: int, *, fds: int) -> None:
+    _measure(meter, n, sense.open_descriptors, fds)
+
+
 def by_psutil(meter: Meter, n: int, *, fds: int) -> None:
     process = load("psutil").Process()
 
@@ -142,6 +146,17 @@ KINDS = CLAIM.case(
 )
 KINDS.add("sense.descriptors_by_kind", by_kind, ours=True, fds=10_000)
 KINDS.add("psutil, open_files + net_connections", by_psutil, fds=10_000)
+
+EACH = CLAIM.case(
+    "each",
+    "each of 10,000 descriptors told (psutil: files and sockets alone)",
+    n=5,
+    quick_n=2,
+    unit="look",
+    warm_n=1,
+)
+EACH.add("sense.open_descriptors", each_one, ours=True, fds=10_000)
+EACH.add("psutil, open_files + net_connections", by_psutil, fds=10_000)
 
 if __name__ == "__main__":
     raise SystemExit(main(["sense", *sys.argv[1:]]))

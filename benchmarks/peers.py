@@ -6,7 +6,17 @@ from typing import Any
 
 __all__ = ("NAMES", "PeerMissingError", "load", "versions")
 
-NAMES = ("aiometer", "anyio", "psutil", "streamable")
+NAMES = (
+    "aiohttp",
+    "aiometer",
+    "aiosqlite",
+    "anyio",
+    "httpx",
+    "httpx2",
+    "openai",
+    "psutil",
+    "streamable",
+)
 
 
 class PeerMissingError(Exception):

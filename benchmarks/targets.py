@@ -390,8 +390,104 @@ TARGETS: Sequence[Target] = (
         ours="sense.descriptors_by_kind",
         peer="psutil, open_files + net_connections",
         comparison="faster",
-        must=1,
-        aim=1.5,
+        must=1.5,
+        aim=2,
+    ),
+    Target(
+        claim="sense",
+        case="each",
+        work="each of 10,000 descriptors told",
+        ours="sense.open_descriptors",
+        peer="psutil, open_files + net_connections",
+        comparison="faster",
+        must=2,
+        aim=2.2,
+    ),
+    Target(
+        claim="plugin",
+        case="tests",
+        work="the check of one test, on top of pytest",
+        ours="pytest --holdfast",
+        peer="pytest",
+        comparison="more",
+        must=0.001,
+        aim=0.0005,
+    ),
+    *(
+        Target(
+            claim="sqlite",
+            case=case,
+            work=f"reads by key, {who}",
+            ours="holdfast.sqlite",
+            peer=peer,
+            comparison="faster",
+            must=must,
+            aim=aim,
+        )
+        for case, who, peer, must, aim in (
+            ("read-one", "one session", "aiosqlite", 5, 15),
+            ("read-one", "one session", "a connection each", 20, 60),
+            ("read-many", "50 sessions at once", "aiosqlite", 5, 8),
+            ("read-many", "50 sessions at once", "a connection each", 20, 30),
+        )
+    ),
+    Target(
+        claim="sqlite",
+        case="write-many",
+        work="durable writes, 200 sessions at once, wall",
+        ours="holdfast.sqlite",
+        peer="aiosqlite",
+        comparison="faster",
+        figure="each_wall_s",
+        must=2,
+        aim=3,
+    ),
+    Target(
+        claim="sqlite",
+        case="write-alone",
+        work="durable writes that share nothing, 200 sessions at once, wall",
+        ours="holdfast.sqlite",
+        peer="aiosqlite, locked",
+        comparison="faster",
+        figure="each_wall_s",
+        must=10,
+        aim=50,
+    ),
+    *(
+        Target(
+            claim="http",
+            case="thousand",
+            work="calls, 1,000 at once",
+            ours=ours,
+            peer=peer,
+            comparison="faster",
+            must=must,
+            aim=aim,
+        )
+        for ours, peer, must, aim in (
+            ("holdfast.http.httpx", "httpx", 3, 7),
+            ("holdfast.http.httpx2", "httpx2", 3, 7),
+        )
+    ),
+    Target(
+        claim="http",
+        case="thousand",
+        work="calls, 1,000 at once, beside the bare client",
+        ours="holdfast.http, limit=1000",
+        peer="aiohttp",
+        comparison="cost",
+        must=1.5,
+        aim=1.1,
+    ),
+    Target(
+        claim="http",
+        case="sdk",
+        work="calls of the openai package, 1,000 at once",
+        ours="holdfast.http.openai",
+        peer="AsyncOpenAI",
+        comparison="faster",
+        must=2,
+        aim=4,
     ),
     Target(
         claim="subprocess",
@@ -433,5 +529,77 @@ TARGETS: Sequence[Target] = (
         comparison="value",
         must=0.002,
         aim=0.001,
+    ),
+    *(
+        Target(
+            claim="processes",
+            case="one",
+            work="a no-op there and back, one worker",
+            ours="ProcessPool",
+            peer=peer,
+            comparison="faster",
+            figure="each_wall_s",
+            must=must,
+            aim=aim,
+        )
+        for peer, must, aim in (
+            ("ProcessPoolExecutor", 6, 12),
+            ("pebble.ProcessPool", 6, 12),
+            ("loky", 10, 20),
+        )
+    ),
+    *(
+        Target(
+            claim="processes",
+            case="many",
+            work="no-ops, two workers",
+            ours="ProcessPool.stream",
+            peer=peer,
+            comparison="faster",
+            figure="each_wall_s",
+            must=must,
+            aim=aim,
+        )
+        for peer, must, aim in (("ProcessPoolExecutor", 6, 10), ("multiprocessing.Pool", 2, 4))
+    ),
+    *(
+        Target(
+            claim="processes",
+            case="large",
+            work="1 MiB there and back",
+            ours="ProcessPool",
+            peer=peer,
+            comparison="faster",
+            figure="each_wall_s",
+            must=must,
+            aim=aim,
+        )
+        for peer, must, aim in (("ProcessPoolExecutor", 4, 8), ("mpire", 2, 4.5))
+    ),
+    *(
+        Target(
+            claim="processes",
+            case=case,
+            work=work,
+            ours="ProcessPool",
+            comparison="value",
+            figure=figure,
+            must=must,
+            aim=aim,
+        )
+        for case, work, figure, must, aim in (
+            (
+                "recover",
+                "from a stuck call's timeout to another's result",
+                "usable_s",
+                0.010,
+                0.001,
+            ),
+            ("start", "the first worker", "first_s", 0.060, 0.025),
+            ("start", "each further worker", "further_s", 0.010, 0.003),
+            ("four", "four stuck C loops, 1 s each: all callers know", "told_s", 1.3, 1.05),
+            ("four", "four stuck C loops, 1 s each: four workers usable", "usable_s", 1.5, 1.1),
+            ("tools", "processes left after 100 timed-out tools", "orphans", 0, 0),
+        )
     ),
 )

@@ -15,12 +15,9 @@ from knowledge import Knowledge, usual_path
 from model import Model
 from prompt import SYSTEM, make_prompt
 
-from holdfast import ThreadPool
-
 OUT = Path(__file__).parent / "out"
 
-# SQLite blocks, so it has threads of its own: ten for all sessions, however many there are.
-db = ThreadPool(10, name="db")
+# Ten threads for SQLite, and as many connections, however many sessions there are.
 docs = Knowledge(Path(os.environ.get("DOCS_AGENT_KNOWLEDGE") or usual_path(OUT)))
 exchanges = Exchanges(Path(os.environ.get("DOCS_AGENT_EXCHANGES") or OUT / "exchanges.db"))
 model = Model()
@@ -29,16 +26,15 @@ model = Model()
 async def answer(ticket: dict[str, Any]) -> dict[str, Any]:
     """Answer one ticket: ``{"id": "q001", "question": "How do I ...?"}``."""
     question = ticket["question"]
-    entries = await db.run(docs.search, question)
+    entries = await docs.search(question)
     reply = await model.ask(SYSTEM, make_prompt(question, entries))
     sources = [entry.name for entry in entries]
-    await db.run(exchanges.save, ticket["id"], question, sources, reply)
+    await exchanges.save(ticket["id"], question, sources, reply)
     return {"question": question, "answer": reply, "sources": sources}
 
 
 @atexit.register
 def close() -> None:
     """Give the threads and the files back. The model's connections close with the event loop."""
-    db.close()
     docs.close()
     exchanges.close()

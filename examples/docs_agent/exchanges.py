@@ -1,18 +1,15 @@
-"""Keeps every question with its answer in an SQLite file; its calls block.
+"""Keeps every question with its answer in an SQLite file.
 
-One writer at a time, as SQLite wants it: the threads of this process queue up for one connection,
-and other processes are waited for by SQLite itself. Readers are never in the way (write-ahead log).
+Sessions save at the same time, and SQLite takes one writer at a time: `holdfast.sqlite` has them stand
+in line, and commits together those that wait.
 """
 
 import json
-import sqlite3
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from connections import Connections
+import holdfast
 
-BUSY_S = 10.0  # how long to wait for another process that writes
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS exchange (
     ticket TEXT PRIMARY KEY, question TEXT NOT NULL, sources TEXT NOT NULL, answer TEXT NOT NULL,
@@ -23,45 +20,29 @@ SAVE = "INSERT OR REPLACE INTO exchange (ticket, question, sources, answer) VALU
 
 
 class Exchanges:
-    """Saves exchanges, from any thread.
+    """Saves exchanges, for any number of sessions.
 
     Args:
-        path: The SQLite file; it is made by the first exchange that is saved.
+        path: The SQLite file; it is made by the first exchange that is saved, its folder at once.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.connections = Connections(self._connect)
-        self._writer = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.db = holdfast.sqlite(path, schema=SCHEMA)
 
-    def save(self, ticket: str, question: str, sources: Sequence[str], answer: str) -> None:
+    async def save(self, ticket: str, question: str, sources: Sequence[str], answer: str) -> None:
         """Save one exchange; one that was saved before for the same ticket is replaced.
 
         So a session that is tried again leaves one exchange, not two.
         """
-        row = (ticket, question, json.dumps(list(sources)), answer)
-        with self._writer, self.connections.lend() as connection, connection:
-            connection.execute(SAVE, row)
+        await self.db.execute(SAVE, (ticket, question, json.dumps(list(sources)), answer))
 
-    def count(self) -> int:
+    async def count(self) -> int:
         """Return how many tickets have an exchange."""
-        with self._writer, self.connections.lend() as connection:
-            number: tuple[int] = connection.execute("SELECT count(*) FROM exchange").fetchone()
-        return number[0]
+        number: int = await self.db.fetch_value("SELECT count(*) FROM exchange")
+        return number
 
     def close(self) -> None:
         """Close the file."""
-        self.connections.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # safe with a write-ahead log
-            connection.execute(SCHEMA)
-            connection.commit()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        self.db.close()

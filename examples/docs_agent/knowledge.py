@@ -14,8 +14,10 @@ from pathlib import Path
 
 import harvest
 import query
-from connections import Connections
 
+import holdfast
+
+HERE = Path(__file__).resolve()
 SCHEMA = """
 CREATE TABLE entry (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
@@ -44,7 +46,7 @@ class KnowledgeError(Exception):
 
 
 class Knowledge:
-    """Finds entries of the standard library; its calls block, so run them in a thread pool.
+    """Finds entries of the standard library.
 
     Args:
         path: A file that `build` made.
@@ -52,9 +54,9 @@ class Knowledge:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.connections = Connections(self._connect)
+        self.db = holdfast.sqlite(path, read_only=True, max_readers=9)
 
-    def search(self, question: str, limit: int = 5) -> list[harvest.Entry]:
+    async def search(self, question: str, limit: int = 5) -> list[harvest.Entry]:
         """Return at most ``limit`` entries that are likely to answer a question, the best first.
 
         Raises:
@@ -63,25 +65,19 @@ class Knowledge:
         expression = query.match_expression(question)
         if not expression:
             return []
-        with self.connections.lend() as connection:
-            rows = connection.execute(SEARCH, (expression, limit)).fetchall()
+        try:
+            rows = await self.db.fetch_all(SEARCH, (expression, limit))
+        except sqlite3.OperationalError as error:
+            message = (
+                f"there is no knowledge base at {self.path} ({error}); "
+                f"make it with: {sys.executable} {HERE} {self.path}"
+            )
+            raise KnowledgeError(message) from error
         return [harvest.Entry(*row) for row in rows]
 
     def close(self) -> None:
         """Close every connection."""
-        self.connections.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        try:
-            return sqlite3.connect(
-                f"{self.path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
-            )
-        except sqlite3.OperationalError as error:
-            message = (
-                f"there is no knowledge base at {self.path} ({error}); "
-                f"make it with: {sys.executable} {Path(__file__).resolve()} {self.path}"
-            )
-            raise KnowledgeError(message) from error
+        self.db.close()
 
 
 def usual_path(folder: Path) -> Path:

@@ -6,6 +6,7 @@ Everything public is here or in a module without an underscore; see ``help(holdf
 from typing import TYPE_CHECKING
 
 from holdfast import errors
+from holdfast._core.late_import import import_late
 from holdfast.errors import (
     Aborted,
     CallTimeout,
@@ -49,9 +50,14 @@ if TYPE_CHECKING:
     from holdfast.limits.fallback import Fallback
     from holdfast.limits.retry_budget import RetryBudget
     from holdfast.pools._retries import set_retry_budget
+    from holdfast.pools.process_pool import ProcessPool
     from holdfast.sense import raise_fd_limit
     from holdfast.track import ResourcePool, scope, track
+    from holdfast.track.http import http
     from holdfast.track.process.result import ProcessResult
+    from holdfast.track.sqlite import sqlite
+    from holdfast.watch.audit import audit
+    from holdfast.watch.explain import explain
     from holdfast.watch.governor import Governor, Weight
     from holdfast.watch.monitor import Monitor
     from holdfast.watch.recommend import recommend
@@ -80,6 +86,7 @@ __all__ = (
     "PoolStats",
     "Priority",
     "ProcessFailed",
+    "ProcessPool",
     "ProcessResult",
     "QueueFull",
     "QueueTimeout",
@@ -99,10 +106,13 @@ __all__ = (
     "Weight",
     "WorkerLost",
     "WouldDeadlock",
+    "audit",
     "current_budget",
     "deadline",
     "errors",
+    "explain",
     "gather",
+    "http",
     "process_lines",
     "raise_fd_limit",
     "recommend",
@@ -112,6 +122,7 @@ __all__ = (
     "set_budget",
     "set_retry_budget",
     "snapshot",
+    "sqlite",
     "stream",
     "track",
 )
@@ -122,12 +133,16 @@ _LATER = {
     "Fallback": "holdfast.limits.fallback",
     "Governor": "holdfast.watch.governor",
     "Monitor": "holdfast.watch.monitor",
+    "ProcessPool": "holdfast.pools.process_pool",
     "ProcessResult": "holdfast.track.process.result",
     "ResourcePool": "holdfast.track.resource_pool",
     "RetryBudget": "holdfast.limits.retry_budget",
     "SingleFlight": "holdfast.flow.single_flight",
     "Trend": "holdfast.watch.trend",
     "Weight": "holdfast.watch.governor",
+    "audit": "holdfast.watch.audit",
+    "explain": "holdfast.watch.explain",
+    "http": "holdfast.track.http",
     "process_lines": "holdfast.flow.process",
     "raise_fd_limit": "holdfast.sense.fd_limit",
     "recommend": "holdfast.watch.recommend",
@@ -136,6 +151,7 @@ _LATER = {
     "scope": "holdfast.track.scopes",
     "set_retry_budget": "holdfast.pools._retries",
     "snapshot": "holdfast.watch.snapshot",
+    "sqlite": "holdfast.track.sqlite",
     "track": "holdfast.track.tracked",
 }
 """What not every program needs is imported when it is asked for."""
@@ -143,9 +159,7 @@ _LATER = {
 
 def __getattr__(name: str) -> object:
     if name in _LATER:
-        from importlib import import_module  # noqa: PLC0415 - see above
-
-        return getattr(import_module(_LATER[name]), name)
+        return import_late(_LATER[name], name)
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)
 

@@ -4,14 +4,35 @@ Where a line must not type-check, an ignore says so; the checkers report an igno
 """
 
 import functools
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, assert_type
 
+import aiohttp
+import anthropic
+import httpx
+import httpx2
+import openai
+
 import holdfast
-from holdfast import AsyncPool, CallFuture, Outcome, PoolStats, Stream, StreamStats, ThreadPool
+from holdfast import (
+    AsyncPool,
+    CallFuture,
+    Outcome,
+    PoolStats,
+    ProcessPool,
+    Stream,
+    StreamStats,
+    ThreadPool,
+)
 from holdfast.flow.idempotency import Idempotent, MemoryStore
+from holdfast.sense import Reading
 from holdfast.track import ResourceStats, Scope
+from holdfast.track.sqlite import SQLite, Written
 from holdfast.watch import Living, Snapshot, Verdict
+from holdfast.watch.audit import Audit
+from holdfast.watch.explain import Explanation
+from holdfast.watch.finding import Finding
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -46,6 +67,25 @@ class Tool:
     async def __call__(self, question: str) -> float:
         """An object that is called like a coroutine function."""
         return float(len(question))
+
+
+# ---------------------------------------------------------------- processes
+
+
+async def in_processes(pool: ProcessPool) -> None:
+    """What a process pool gives."""
+    assert_type(await pool.run(parse, "a"), bytes)
+    future = pool.submit(parse, "a")
+    assert_type(await future, bytes)
+    assert_type(pool.submit(parse, "a").result(), bytes)
+    assert_type(pool.stream(parse, ["a"]), Stream[bytes])
+    assert_type(pool.stream(parse, ["a"], outcomes=True), Stream[Outcome[bytes]])
+    assert_type(await pool.gather(parse, ["a"]), list[bytes])
+    assert_type(await pool.options(timeout=1, idempotent=True).run(parse, "a"), bytes)
+    assert_type(pool.wrap_sync(parse)("a"), bytes)
+    assert_type(pool.stats(), PoolStats)
+    executor: Executor = pool
+    del executor
 
 
 # ---------------------------------------------------------------- one-liners
@@ -284,6 +324,35 @@ def watching_is_typed() -> None:
     assert_type(trend.verdict.left_s, float | None)
 
 
+async def a_database_keeps_the_types_of_functions(db: SQLite) -> None:
+    """What is read is the file's; what a function returns is the function's."""
+    assert_type(await db.execute("DELETE FROM t"), Written)
+    assert_type((await db.execute("DELETE FROM t")).rowcount, int)
+    assert_type(await db.fetch_all("SELECT 1"), list[Any])
+    assert_type(await db.write(count_rows, "t"), int)
+    assert_type(await db.read(count_rows, table="t"), int)
+    assert_type(db.blocking.write(count_rows, "t"), int)
+    async with db.transaction() as tx:
+        assert_type(await tx.call(count_rows, "t"), int)
+    await db.write(count_rows, 1)  # type: ignore[arg-type]
+    assert_type(holdfast.sqlite("x.db"), SQLite)
+
+
+def count_rows(connection: sqlite3.Connection, table: str) -> int:
+    """A function that is given a connection."""
+    return len(connection.execute("SELECT 1 WHERE ?", (table,)).fetchall())
+
+
+async def shared_clients_are_the_libraries_own() -> None:
+    """What is returned can be used as the library says."""
+    assert_type(holdfast.http("llm", limit=3), aiohttp.ClientSession)
+    assert_type(holdfast.http.httpx("llm"), httpx.AsyncClient)
+    assert_type(holdfast.http.httpx2("llm"), httpx2.AsyncClient)
+    assert_type(holdfast.http.openai(api_key="x"), openai.AsyncOpenAI)
+    assert_type(holdfast.http.anthropic(api_key="x"), anthropic.AsyncAnthropic)
+    assert_type(holdfast.http.stats()[0].in_flight, int)
+
+
 async def connect() -> Tool:
     """A coroutine function that opens something."""
     return Tool()
@@ -306,3 +375,15 @@ async def resources(path: str) -> None:
     async with holdfast.scope("session") as scope:
         assert_type(holdfast.track(tool, name="tool", is_closed=lambda: False), Tool)
         assert_type(scope, Scope)
+
+
+def looks(error: OSError) -> None:
+    """A look at a process, and at why an error came."""
+    seen = holdfast.audit(4711, confirm_s=1.0)
+    assert_type(seen, Audit)
+    assert_type(seen.healthy, bool)
+    for finding in seen.findings:
+        assert_type(finding, Finding)
+    told = holdfast.explain(error)
+    assert_type(told, Explanation)
+    assert_type(told.reading, Reading | None)

@@ -91,7 +91,11 @@ class CallFuture(Future[R], Generic[R]):
                     self._waiters = _Waiters()
                     self._done_callbacks = []
                     condition = self._lazy_condition = threading.Condition()
+            self.watched()
         return condition
+
+    def watched(self) -> None:
+        """Somebody waits, or is to be called, in a way of the standard class; for those who must know."""
 
     # ------------------------------------------------------------ for whoever runs the call
 

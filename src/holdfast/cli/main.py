@@ -30,6 +30,10 @@ class Verb:
 
 
 VERBS = {
+    "audit": Verb(
+        "holdfast.cli.audit.command", "audit_command", "Look at a process: what is wrong?"
+    ),
+    "limits": Verb("holdfast.cli.limits.command", "limits_command", "What this machine allows."),
     "map": Verb("holdfast.cli.map.command", "map_command", "Run a function over a file's lines."),
     "top": Verb("holdfast.cli.top.command", "top_command", "Show a process live."),
     "watch": Verb(

@@ -7,7 +7,8 @@ States, by what is pressing:
 - *cut*: an event (a refused thread, no descriptor left, a MemoryError) has multiplied the share, at most
   once in ``cut_every_s``, as one cause shows in many calls at once;
 - *critical*: the share is 0, so every limit is at its floor, and admission pauses;
-- *recovering*: after ``quiet_s`` without any of that the share rises by ``step``, each ``step_every_s``.
+- *recovering*: after ``quiet_s`` without any of that the share rises by ``step``, each ``step_every_s``; from
+  half of where it last became critical on by a quarter of that, so that caution is met before the wall is.
 
 A pause ends when the pressure does. It also ends when nothing is in flight any more, and after
 ``longest_pause_s``: work that is not started can't make room, and a program that waits for room that
@@ -48,6 +49,7 @@ class GovernState:
         cut_at: When an event cut the share last.
         paused_at: When the pause began.
         pause_spent: Whether this spell of critical pressure has had its pause.
+        wall: How much of all limits was in use when it last became critical.
         ended: Calls that had ended at the last look at which there were more of them.
         ended_at: When that was.
     """
@@ -60,6 +62,7 @@ class GovernState:
     cut_at: float = -math.inf
     paused_at: float = -math.inf
     pause_spent: bool = False
+    wall: float = 1.0
     ended: int = 0
     ended_at: float = -math.inf
 
@@ -107,6 +110,7 @@ class Governing:
         events: Sequence[Event] = (),
         in_flight: int = 0,
         ended: int = 0,
+        used: float = 1.0,
     ) -> GovernState:
         """Return the state after one look.
 
@@ -117,11 +121,14 @@ class Governing:
             events: What has happened since the last look.
             in_flight: Calls in flight in the pools that are governed.
             ended: Calls that have ended there, of all time.
+            used: How much of the limits that were set is in flight, 0 to 1.
         """
         if ended != state.ended:
             state = replace(state, ended=ended, ended_at=now)
         critical = sorted(name for name, level in levels.items() if level == "critical")
         if critical:
+            if not state.paused and not state.pause_spent:
+                state = replace(state, wall=min(state.share, used))
             return self._critical(state, now, " and ".join(critical), in_flight)
         state = _resumed(state, now)
         if events and now - state.cut_at >= self.cut_every_s:
@@ -163,7 +170,8 @@ class Governing:
         due = now - state.bad_at >= self.quiet_s and now - state.changed_at >= self.step_every_s
         if state.share >= 1.0 or not due:
             return state
-        share = min(1.0, round(state.share + self.step, 9))
+        step = self.step if state.share < state.wall / 2.0 else self.step / 4.0
+        share = min(1.0, round(state.share + step, 9))
         reason = f"quiet for {now - state.bad_at:.0f} s: limits are raised to {share:.0%} of what was set"
         return replace(state, share=share, reason=reason, changed_at=now)
 

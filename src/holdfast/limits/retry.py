@@ -1,7 +1,6 @@
 """How often to try again, and after how long."""
 
 import math
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -93,6 +92,8 @@ class Retry:
             return wait
         wait = min(self.wait * 2.0 ** min(attempt - 1, 64), self.wait_max)
         if self.jitter:
+            import random  # noqa: PLC0415 - milliseconds, for those who do wait
+
             wait *= random.uniform(0.5, 1.0)  # noqa: S311 - spreading load, not keeping secrets
         return wait
 

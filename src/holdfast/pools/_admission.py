@@ -19,7 +19,7 @@ a pool does happens outside the lock.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry
 from holdfast.pools._permits import Permits, call_all
@@ -136,14 +136,15 @@ class Admission(Permits):
         if not self._has_room_for_all(entries):
             return False
         line: Any = self._line
-        self.counters.submitted += len(entries)
+        counters, count = self.counters, len(entries)
         if type(line) is OrderedDict:
-            cast("dict[Entry, None]", line).update(
-                dict.fromkeys(entries)
-            )  # no interrupt divides it
+            fresh = dict.fromkeys(entries)
+            counters.submitted += count  # an interrupt comes before this, or after the next step
+            line.update(fresh)  # pyright: ignore[reportUnknownMemberType] - of entries
         else:
             for entry in entries:
                 line[entry] = None
+                counters.submitted += 1
         self._note_peak_queued()
         if self.in_flight >= self.ceiling:
             self.contended = True
@@ -258,11 +259,11 @@ class Admission(Permits):
         with self.lock:
             self.counters.timeouts += 1
 
-    def abandon_item(self) -> None:
-        """Note that an item of a stream outlived its deadline; its permit stays held."""
+    def abandon_item(self, *, timed_out: bool = True) -> None:
+        """Note that an item of a stream outlived its deadline, or its consumer; its permit stays held."""
         with self.lock:
             self._abandon()
-            self.counters.timeouts += 1
+            self.counters.timeouts += timed_out
             watchers = self._recount()
         call_all(watchers)
 

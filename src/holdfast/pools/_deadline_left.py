@@ -36,7 +36,7 @@ def check_time(
     if gate is None:
         return
     with admission.lock:
-        wait = gate.wait(now, weights)
+        wait = gate.wait(now) if weights is None else gate.wait(now, weights)
         if wait >= left:
             raise admission._refusal(  # noqa: SLF001 - asked and counted under one lock
                 RateLimited,

@@ -12,11 +12,11 @@ stream in a ``for`` loop, and ``asyncio.run``.
 
 import asyncio
 import concurrent.futures
+import os
 import selectors
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
@@ -34,10 +34,10 @@ __all__ = (
     "users_line",
 )
 
-_HERE: Final = str(Path(__file__).parent)
-_PACKAGE: Final = str(Path(__file__).parents[1])
-_ASYNCIO: Final = str(Path(asyncio.__file__).parent)
-_FUTURES: Final = str(Path(concurrent.futures.__file__).parent)
+_HERE: Final = os.path.dirname(__file__)  # noqa: PTH120 - pathlib takes milliseconds to import
+_PACKAGE: Final = os.path.dirname(_HERE)  # noqa: PTH120 - likewise
+_ASYNCIO: Final = os.path.dirname(asyncio.__file__)  # noqa: PTH120 - likewise
+_FUTURES: Final = os.path.dirname(concurrent.futures.__file__)  # noqa: PTH120 - likewise
 
 _MACHINERY: Final = (_PACKAGE, _ASYNCIO, _FUTURES, threading.__file__, selectors.__file__)
 """Where a stack may go on above whatever waits, without being anybody's work."""

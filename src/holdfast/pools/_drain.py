@@ -1,10 +1,10 @@
 """Waiting for a pool to fall idle, in blocking code and in a coroutine."""
 
 import asyncio
+import os
 import sys
 import threading
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Final
 
@@ -22,10 +22,11 @@ __all__ = (
     "is_inside",
     "wait_idle",
     "wait_idle_async",
+    "wait_posted",
 )
 
 
-_LOOPS: Final = (str(Path(asyncio.__file__).parent), loops.__file__)
+_LOOPS: Final = (os.path.dirname(asyncio.__file__), loops.__file__)  # noqa: PTH120 - pathlib takes milliseconds
 """Where a loop is closed: the hook of our own stands in between."""
 
 
@@ -132,6 +133,19 @@ async def wait_idle_async(admission: Admission, timeout: float | None) -> bool:
         admission.off_idle(inside)
         if key is not None:
             idle.unwatch(key)
+
+
+async def wait_posted(watch: Callable[[Callable[[], None]], object], timeout: float) -> bool:
+    """Wait until what was given to ``watch`` is called, from any thread; False after ``timeout``."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[bool] = loop.create_future()
+    idle = _Idle(loop, future)
+    watch(idle.send)
+    key = idle.watch(timeout)
+    try:
+        return await future
+    finally:
+        idle.unwatch(key)
 
 
 def permits_here(admission: Admission) -> int:

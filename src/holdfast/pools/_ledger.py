@@ -95,6 +95,10 @@ class Ledger:
         """Calls that wait. A stream's place in line is beyond them, and its items are counted apart."""
         return len(self._line) - self._waiting_turns
 
+    def queued_calls(self) -> int:
+        """Under the lock: who stands in line, streams among them."""
+        return len(self._line)
+
     def queued(self) -> int:
         """Calls that wait for somebody else's permit."""
         return max(0, self.in_line() - max(0, self.ceiling - self.in_flight))
@@ -177,7 +181,8 @@ class Ledger:
         return self._shown
 
     def _check_rate(self, gate: Gate, weights: Weights | None) -> None:
-        wait = gate.wait(self._clock.now(), weights)
+        now = self._clock.now()
+        wait = gate.wait(now) if weights is None else gate.wait(now, weights)
         if wait > 0.0:
             raise self._refusal(
                 RateLimited, f"the rate allows the next start in {wait:.3f} s", retry_after=wait

@@ -55,8 +55,12 @@ class Permits(Queue):
         if not line or self.in_flight >= self.ceiling:
             return None
         if self.gate is not None:
-            weights = getattr(self._first(), "weights", None) if self.weighs else None
-            self.gate_opens_in = self.gate.take(self._clock.now(), weights)
+            now = self._clock.now()
+            self.gate_opens_in = (
+                self.gate.take(now, getattr(self._first(), "weights", None))
+                if self.weighs
+                else self.gate.take(now)
+            )
             if self.gate_opens_in > 0.0:
                 return None
         if self.room:

@@ -5,20 +5,22 @@ listens, telling costs one look.
 """
 
 import errno
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from holdfast.limits.governing import Event
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from holdfast.limits.governing import Event
 
 __all__ = ("LISTENERS", "tell", "tell_of")
 
-LISTENERS: Final[list[Callable[[Event], None]]] = []
+LISTENERS: "Final[list[Callable[[Event], None]]]" = []
 """Called with each event, on whatever thread it happens; must be quick, take no lock of a pool, and not raise."""
 
 _NO_DESCRIPTOR: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
-def tell(event: Event) -> None:
+def tell(event: "Event") -> None:
     """Tell that a limit has been met."""
     for listener in tuple(LISTENERS):
         listener(event)

@@ -24,7 +24,6 @@ from holdfast.pools._exit_wait import finish_at_exit
 from holdfast.pools._forked import forks
 from holdfast.pools._governed import Governed
 from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
-from holdfast.pools._keyed_view import KeyedAsyncCalls
 from holdfast.pools._living import enrol
 from holdfast.pools._options import Sizeof, Unset, paced, pool_options
 from holdfast.pools._reserve import reserve_of, share
@@ -135,6 +134,8 @@ class AsyncPool(AsyncCalls, Governed):
         enrol(self, "coroutines")
 
     def _keyed(self, view: AsyncCalls, key: IdempotencyKey | Unset) -> AsyncCalls:
+        from holdfast.pools._keyed_view import KeyedAsyncCalls  # noqa: PLC0415 - few have one
+
         memory = check_key(key, self._idempotency, self.name)
         return KeyedAsyncCalls(view, memory, cast("IdempotencyKey", key), waiting_room)
 

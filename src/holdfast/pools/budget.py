@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
 
 from holdfast._core import check
+from holdfast.pools._process_supply import PROCESSES
 from holdfast.pools._supply import SUPPLY
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ _LITTLE_MEMORY: Final = 1 << 30
 class Budget:
     """How much of the machine this process may use, whatever the number of its pools and loops.
 
-    The pools keep to ``threads``: the sum of their worker threads never exceeds it. The other figures
-    are for what sizes itself by them.
+    The pools keep to ``threads`` and ``processes``: the sum of their worker threads never exceeds the
+    one, that of their worker processes, spares among them, never the other. The other figures are for
+    what sizes itself by them.
 
     Args:
         threads: Worker threads of all pools together, at least 1. A ``min_workers`` is reserved out
@@ -103,7 +105,9 @@ def set_budget(budget: Budget) -> Budget:
     with _lock:
         _budget = budget
     SUPPLY.resize(budget.threads)
+    PROCESSES.resize(budget.processes)
     return before
 
 
 SUPPLY.find_limit = lambda: current_budget().threads
+PROCESSES.find_limit = lambda: current_budget().processes

@@ -29,7 +29,6 @@ from holdfast.pools._entry import Overflow
 from holdfast.pools._exit_wait import finish_at_exit
 from holdfast.pools._governed import Governed
 from holdfast.pools._keyed import IdempotencyKey, Remembers, check_key, check_memory
-from holdfast.pools._keyed_view import KeyedThreadCalls
 from holdfast.pools._living import enrol
 from holdfast.pools._options import Sizeof, Unset, paced, pool_options
 from holdfast.pools._reserve import reserve_of, share
@@ -164,6 +163,8 @@ class ThreadPool(ThreadCalls, Governed, ThreadPoolExecutor):
         enrol(self, "threads")
 
     def _keyed(self, view: ThreadCalls, key: IdempotencyKey | Unset) -> ThreadCalls:
+        from holdfast.pools._keyed_view import KeyedThreadCalls  # noqa: PLC0415 - few have one
+
         memory = check_key(key, self._idempotency, self.name)
         return KeyedThreadCalls(view, memory, cast("IdempotencyKey", key), waiting_room)
 

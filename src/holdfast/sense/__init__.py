@@ -18,16 +18,20 @@ if TYPE_CHECKING:
     from holdfast.sense.descriptors import descriptor_bound, descriptor_readings
     from holdfast.sense.fd_limit import FdLimit, raise_fd_limit
     from holdfast.sense.garbage import Garbage, garbage_readings, read_garbage
+    from holdfast.sense.kernel_limits import kernel_readings
     from holdfast.sense.loop_lag import LoopLag
     from holdfast.sense.memory import memory_bound, memory_readings, pss_bytes
+    from holdfast.sense.open_modes import appending
     from holdfast.sense.overview import Bounds, bounds, readings
     from holdfast.sense.own import OwnReading, peak_rss_bytes, read_own
     from holdfast.sense.pressure import Pressure, Stall, pressure_readings, read_pressure
+    from holdfast.sense.process_tree import ProcessState, family, process_state
     from holdfast.sense.processes import process_bound, process_readings
     from holdfast.sense.reading import Reading, narrowest, tightest
     from holdfast.sense.sampler import Sample, Sampler, release, sample
     from holdfast.sense.sockets import Socket
     from holdfast.sense.tasks import task_reading
+    from holdfast.sense.thread_list import ThreadState, list_threads
     from holdfast.sense.threads import thread_bound, thread_readings
 
 __all__ = (
@@ -39,18 +43,24 @@ __all__ = (
     "LoopLag",
     "OwnReading",
     "Pressure",
+    "ProcessState",
     "Reading",
     "Sample",
     "Sampler",
     "Socket",
     "Stall",
+    "ThreadState",
+    "appending",
     "bounds",
     "cpu_bound",
     "cpu_readings",
     "descriptor_bound",
     "descriptor_readings",
     "descriptors_by_kind",
+    "family",
     "garbage_readings",
+    "kernel_readings",
+    "list_threads",
     "memory_bound",
     "memory_readings",
     "narrowest",
@@ -59,6 +69,7 @@ __all__ = (
     "pressure_readings",
     "process_bound",
     "process_readings",
+    "process_state",
     "pss_bytes",
     "raise_fd_limit",
     "read_garbage",
@@ -84,18 +95,24 @@ _HOMES = {
     "LoopLag": "loop_lag",
     "OwnReading": "own",
     "Pressure": "pressure",
+    "ProcessState": "process_tree",
     "Reading": "reading",
     "Sample": "sampler",
     "Sampler": "sampler",
     "Socket": "sockets",
     "Stall": "pressure",
+    "ThreadState": "thread_list",
+    "appending": "open_modes",
     "bounds": "overview",
     "cpu_bound": "cpus",
     "cpu_readings": "cpus",
     "descriptor_bound": "descriptors",
     "descriptor_readings": "descriptors",
     "descriptors_by_kind": "descriptor_kinds",
+    "family": "process_tree",
     "garbage_readings": "garbage",
+    "kernel_readings": "kernel_limits",
+    "list_threads": "thread_list",
     "memory_bound": "memory",
     "memory_readings": "memory",
     "narrowest": "reading",
@@ -104,6 +121,7 @@ _HOMES = {
     "pressure_readings": "pressure",
     "process_bound": "processes",
     "process_readings": "processes",
+    "process_state": "process_tree",
     "pss_bytes": "memory",
     "raise_fd_limit": "fd_limit",
     "read_garbage": "garbage",

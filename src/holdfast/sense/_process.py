@@ -58,6 +58,22 @@ class Process:
         except OSError as error:
             raise self.explain(error, name) from None
 
+    def names(self, folder: str) -> list[str]:
+        """Return what is in ``/proc/PID/<folder>``.
+
+        Raises:
+            OSError: As :meth:`read`.
+        """
+        try:
+            return os.listdir(f"{self.folder}/{folder}")  # noqa: PTH208 - the cheapest way
+        except OSError as error:
+            raise self.explain(error, folder) from None
+
+    @property
+    def machine_folder(self) -> str:
+        """The process's folder for :meth:`machine`, which puts the root before it."""
+        return self.folder.removeprefix(self.root)
+
     def status(self) -> dict[str, str]:
         """Return the fields of ``/proc/PID/status``; a line without a colon is left out.
 

@@ -111,10 +111,11 @@ def open_descriptors(pid: int | None = None, *, root: str = "/") -> tuple[Descri
     if not process.linux:
         return descriptors_elsewhere(process)
     with _reader(process) as reader:
-        links = [(int(fd), link) for fd in reader.numbers if (link := reader.link(fd))]
-        inodes = {_inode(link) for _, link in links if link.startswith(_SOCKET)}
-        sockets = socket_tables(process, inodes) if inodes else {}
-        return tuple(_told(reader, fd, link, sockets) for fd, link in sorted(links))
+        links = reader.links()
+        inodes = {link: _inode(link) for link in links.values() if link.startswith(_SOCKET)}
+        tables = socket_tables(process, set(inodes.values())) if inodes else {}
+        sockets = {link: tables.get(inode, _UNKNOWN) for link, inode in inodes.items()}
+        return tuple(_all_told(reader, links, sockets))
 
 
 def _inode(link: str) -> int | None:
@@ -132,12 +133,16 @@ class _Reader:
         self._folder = folder
         self.numbers = numbers
 
-    def link(self, fd: str) -> str | None:
-        """Return what a descriptor leads to, or None if it has been closed."""
-        try:
-            return os.readlink(f"{self._prefix}{fd}", dir_fd=self._folder)
-        except OSError:
-            return None
+    def links(self) -> dict[int, str]:
+        """Return what each descriptor leads to, without those that have been closed."""
+        readlink, prefix, folder = os.readlink, self._prefix, self._folder
+        found: dict[int, str] = {}  # and no pairs, which the garbage collector would have to walk
+        for fd in self.numbers:
+            try:
+                found[int(fd)] = readlink(f"{prefix}{fd}", dir_fd=folder)
+            except OSError:
+                continue
+        return found
 
     def stat(self, fd: int) -> os.stat_result | None:
         """Return the ``stat`` of what a descriptor leads to, or None if it can't be had."""
@@ -194,11 +199,29 @@ def _guessed() -> Iterable[str]:
 _MOST_GUESSED = 1 << 20
 
 
-def _told(reader: _Reader, fd: int, link: str, sockets: Mapping[int | None, Socket]) -> Descriptor:
-    if link.startswith(_SOCKET):
-        return Descriptor(fd, "socket", link, sockets.get(_inode(link), _UNKNOWN))
-    if link.startswith("pipe:["):
-        return Descriptor(fd, "pipe", link)
+def _all_told(
+    reader: _Reader, links: Mapping[int, str], sockets: Mapping[str, Socket]
+) -> list[Descriptor]:
+    # What has no number of its own is the same for every descriptor that leads there.
+    kinds: dict[str, str] = {}
+    found: list[Descriptor] = []
+    for fd in sorted(links):
+        link = links[fd]
+        if link.startswith(_SOCKET):
+            each = Descriptor(fd, "socket", link, sockets[link])
+        elif link.startswith("pipe:["):
+            each = Descriptor(fd, "pipe", link)
+        elif (kind := kinds.get(link)) is not None:
+            each = Descriptor(fd, kind, link)
+        else:
+            each = _told(reader, fd, link)
+            if not link.endswith(_GONE):
+                kinds[link] = each.kind
+        found.append(each)
+    return found
+
+
+def _told(reader: _Reader, fd: int, link: str) -> Descriptor:
     if link.startswith("/memfd:"):
         return Descriptor(fd, "memfd", link.removeprefix("/memfd:").removesuffix(_GONE))
     if link.startswith("/"):
@@ -220,7 +243,8 @@ def _path(reader: _Reader, fd: int, link: str) -> Descriptor:
         kind = "pipe"
     elif found.st_nlink == 0:
         # The kernel marks the link, but a file may also be called so: the missing name decides.
-        return Descriptor(fd, "deleted file", link.removesuffix(_GONE))
+        name = link.removesuffix(_GONE)
+        return Descriptor(fd, "deleted file", name, size_bytes=found.st_size)
     else:
         kind = "file"
     return Descriptor(fd, kind, link)

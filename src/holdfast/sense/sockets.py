@@ -7,7 +7,7 @@ inode. Source: proc_net_tcp in the kernel's documentation, proc(5), unix(7).
 import socket
 import struct
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.sense._process import Process
 from holdfast.sense._words import hexadecimal, nth, whole
@@ -53,7 +53,8 @@ _UNIX_STATES = ("UNCONNECTED", "CONNECTING", "CONNECTED", "DISCONNECTING")
 _ACCEPTS = 0x10000
 # Hexadecimal digits of an address.
 _VERSION_4, _VERSION_6 = 8, 32
-_TABLES = ("tcp", "tcp6", "unix", "udp", "udp6")
+# The first costs what it lists; the kernel walks through a large table for each of the others.
+_TABLES = ("unix", "tcp", "tcp6", "udp", "udp6")
 
 
 def socket_tables(process: Process, wanted: Collection[int | None]) -> dict[int | None, Socket]:
@@ -105,16 +106,28 @@ def parse_inet(
 
 def parse_unix(text: str, wanted: Collection[int | None]) -> Iterator[tuple[int, Socket]]:
     """Yield the same of ``unix``."""
+    # There are few states and few paths, and perhaps many thousand sockets.
+    nameless: dict[tuple[str, str], Socket | None] = {}
     for line in text.splitlines():
         words = line.split(maxsplit=7)
         inode = whole(nth(words, 6))
         if inode is None or inode not in wanted:
             continue
-        flags, state = hexadecimal(words[3]), hexadecimal(words[5])
-        if flags is None or state is None:
-            continue
-        told = "LISTEN" if flags & _ACCEPTS else _nth(_UNIX_STATES, state)
-        yield inode, Socket("unix", told, nth(words, 7))
+        state = (words[3], words[5])
+        if state not in nameless:
+            nameless[state] = _unix(*state)
+        told = nameless[state]
+        if told is not None:
+            path = nth(words, 7)
+            yield inode, replace(told, local=path) if path else told
+
+
+def _unix(flags: str, state: str) -> Socket | None:
+    """A socket without a path, by the words for its flags and its state."""
+    bits, number = hexadecimal(flags), hexadecimal(state)
+    if bits is None or number is None:
+        return None
+    return Socket("unix", "LISTEN" if bits & _ACCEPTS else _nth(_UNIX_STATES, number))
 
 
 def _state(family: str, state: int) -> str:

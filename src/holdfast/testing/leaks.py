@@ -7,20 +7,14 @@ import threading
 from pathlib import Path
 
 from holdfast._core import clock
-from holdfast._core.latch import close_stock
-from holdfast._core.process_tree.keeper import KEEPER
-from holdfast.pools._timer import TIMER
-from holdfast.sense.sampler import release
+from holdfast.testing._held import let_go
 
 __all__ = ("assert_no_leaks", "holdings")
 
 
 def holdings() -> dict[str, str]:
     """Return the threads, child processes, descriptors and tasks that this process has now."""
-    TIMER.settle()
-    close_stock()
-    release()
-    KEEPER.release()
+    let_go()
     held = {f"thread {thread.ident}": thread.name for thread in threading.enumerate()}
     held |= {f"child {child.pid}": child.name for child in multiprocessing.active_children()}
     for fd in Path("/dev/fd").iterdir():

@@ -38,7 +38,7 @@ class Pauses:
     __slots__ = ("_retry", "refusals")
 
     def __init__(self, shortest: float = 0.01, longest: float = 1.0) -> None:
-        self._retry = Retry(sys.maxsize, wait=shortest, wait_max=longest)
+        self._retry = Retry(sys.maxsize, on=(Exception,), wait=shortest, wait_max=longest)
         self.refusals = 0
 
     def next(self, error: BaseException) -> float:

@@ -38,7 +38,7 @@ __all__ = ("PoolCore",)
 
 T = TypeVar("T")
 
-_PAUSES: Final = Retry(2, wait=0.1, wait_max=30.0)
+_PAUSES: Final = Retry(2, on=(Exception,), wait=0.1, wait_max=30.0)
 
 
 class PoolCore(PoolPlaces[T]):

@@ -1,4 +1,4 @@
-"""What looks at the process while it runs: monitor, trends, snapshot.
+"""What looks at the process: monitor, trends, snapshot; one look, and what it means.
 
 Each name is imported when it is first asked for.
 """
@@ -8,65 +8,87 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from holdfast.watch.asking import NotServed, ask
+    from holdfast.watch.audit import Audit, Tree, Unseen
+    from holdfast.watch.capacity import Capacity, Need, Room
+    from holdfast.watch.explain import Explanation
+    from holdfast.watch.finding import Finding, Severity
     from holdfast.watch.history import History, Point
+    from holdfast.watch.look import Look
     from holdfast.watch.monitor import Change, Monitor
     from holdfast.watch.process_watch import ProcessReading, ProcessWatch
     from holdfast.watch.serving import Serving, serve
     from holdfast.watch.snapshot import MonitorStats, PoolReading, Snapshot
-    from holdfast.watch.stacks import stacks
     from holdfast.watch.thresholds import Gauge, Level, Threshold
     from holdfast.watch.trend import Living, Trend
     from holdfast.watch.verdict import Evidence, Growth, Verdict
 
 __all__ = (
+    "Audit",
+    "Capacity",
     "Change",
     "Evidence",
+    "Explanation",
+    "Finding",
     "Gauge",
     "Growth",
     "History",
     "Level",
     "Living",
+    "Look",
     "Monitor",
     "MonitorStats",
+    "Need",
     "NotServed",
     "Point",
     "PoolReading",
     "ProcessReading",
     "ProcessWatch",
+    "Room",
     "Serving",
+    "Severity",
     "Snapshot",
     "Threshold",
+    "Tree",
     "Trend",
+    "Unseen",
     "Verdict",
     "ask",
     "serve",
-    "stacks",
 )
 
 # The module of this package that each name lives in.
 _HOMES = {
-    "stacks": "stacks",
-    "serve": "serving",
-    "ask": "asking",
-    "Serving": "serving",
-    "ProcessWatch": "process_watch",
-    "ProcessReading": "process_watch",
-    "NotServed": "asking",
+    "Audit": "audit",
+    "Capacity": "capacity",
     "Change": "monitor",
     "Evidence": "verdict",
+    "Explanation": "explain",
+    "Finding": "finding",
     "Gauge": "thresholds",
     "Growth": "verdict",
     "History": "history",
     "Level": "thresholds",
     "Living": "trend",
+    "Look": "look",
     "Monitor": "monitor",
     "MonitorStats": "snapshot",
+    "Need": "capacity",
+    "NotServed": "asking",
     "Point": "history",
     "PoolReading": "snapshot",
+    "ProcessReading": "process_watch",
+    "ProcessWatch": "process_watch",
+    "Room": "capacity",
+    "Serving": "serving",
+    "Severity": "finding",
     "Snapshot": "snapshot",
     "Threshold": "thresholds",
+    "Tree": "audit",
     "Trend": "trend",
+    "Unseen": "audit",
     "Verdict": "verdict",
+    "ask": "asking",
+    "serve": "serving",
 }
 
 

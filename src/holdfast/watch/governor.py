@@ -115,14 +115,14 @@ class Governor:
         rules: Governing | None = None,
         weights: Mapping[str, Weight] | None = None,
         memory: Threshold | None = None,
-        interval: float = 0.25,
+        interval: float = 0.1,
     ) -> None:
         self._own = monitor is None
         self._monitor = Monitor() if monitor is None else monitor
         self._rules = rules or Governing()
         self._weights = dict(weights or {})
         self._threshold = memory or Threshold(0.75, 0.88, margin=0.05, calm_s=1.0)
-        self._interval = check.seconds("interval", interval) or 0.25
+        self._interval = check.seconds("interval", interval) or 0.1
         self._clock = clock.current()
         self._forget()
         forks(self)
@@ -231,7 +231,7 @@ class Governor:
             )
             self._decide(self._limits(), reason=reason, freed=freed)
         events: list[Event] = [self._events.popleft() for _ in range(len(self._events))]
-        in_flight, ended = self._work()
+        in_flight, ended, used = self._work()
         before = self._state
         self._state = self._rules.step_on(
             before,
@@ -240,6 +240,7 @@ class Governor:
             events=events,
             in_flight=in_flight,
             ended=ended,
+            used=used,
         )
         moved = (before.share, before.paused) != (self._state.share, self._state.paused)
         if moved or self._state.share < 1.0:  # pools may have been made since
@@ -268,14 +269,15 @@ class Governor:
         ]
         return [(pool, weight) for pool, weight in found if weight.weight > 0]
 
-    def _work(self) -> tuple[int, int]:
-        """Calls in flight that will end by themselves, and calls that have ended, of all time."""
-        in_flight = ended = 0
+    def _work(self) -> tuple[int, int, float]:
+        """Calls in flight that will end, calls that have ended, and how much of the limits is used."""
+        in_flight = ended = limits = 0
         for pool, _ in self._governed():
             stats = pool.stats()
             in_flight += stats.in_flight - stats.abandoned
             ended += stats.completed + stats.failed
-        return in_flight, ended
+            limits += pool.set_limit
+        return in_flight, ended, min(1.0, in_flight / limits) if limits else 1.0
 
     def _limits(self) -> dict[str, int]:
         return {pool.name: pool.stats().limit for pool, _ in self._governed()}

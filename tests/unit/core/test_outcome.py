@@ -28,10 +28,11 @@ def test_an_outcome_with_an_error_is_not_ok_and_unwraps_by_raising_that_very_err
 
 
 def test_an_outcome_unpacks_into_its_fields_in_the_documented_order():
-    """index, item, value, error, attempts, seconds."""
-    index, item, value, error, attempts, seconds = Outcome(4, "i", "v", None, 2, 1.5)
+    """index, item, value, error, attempts, seconds, instead_of."""
+    index, item, value, error, attempts, seconds, instead_of = Outcome(4, "i", "v", None, 2, 1.5)
 
     assert (index, item, value, error, attempts, seconds) == (4, "i", "v", None, 2, 1.5)
+    assert instead_of is None
 
 
 def test_an_outcome_cannot_be_changed():

@@ -116,13 +116,24 @@ def test_limits_come_back_step_by_step_after_a_quiet_time():
     """Ten seconds of quiet, then a tenth every two seconds."""
     state = look(OPEN, 0.0, memory="critical")
     shares = {}
-    for now in range(1, 40):
+    for now in range(1, 80):
         state = look(state, float(now))
         shares[now] = round(state.share, 3)
 
     assert shares[9] == 0.0
     assert [shares[now] for now in (10, 11, 12, 13, 14)] == [0.1, 0.1, 0.2, 0.2, 0.3]
-    assert shares[39] == 1.0
+    assert shares[79] == 1.0
+
+
+def test_it_is_careful_from_half_of_where_it_became_critical():
+    """By quarters of a step, so that caution is met before the wall."""
+    state = LAW.step_on(OPEN, 0.0, levels={"memory": "critical"}, in_flight=5, used=0.4)
+    shares = []
+    for now in range(1, 30):
+        state = look(state, float(now))
+        shares.append(round(state.share, 3))
+
+    assert sorted(set(shares)) == [0.0, 0.1, 0.2, 0.225, 0.25, 0.275, 0.3, 0.325, 0.35, 0.375, 0.4]
 
 
 looks = st.lists(

@@ -1,0 +1,1 @@
+"""``holdfast audit``: one look at a process."""

@@ -1,0 +1,1 @@
+"""``holdfast limits``: what this machine lets a process hold."""

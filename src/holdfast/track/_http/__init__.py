@@ -1,0 +1,1 @@
+"""HTTP clients that are shared, bounded before their pool, and closed with their loop."""
