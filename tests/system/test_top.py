@@ -31,6 +31,14 @@ WAIT = 20.0
 
 
 @pytest.fixture(autouse=True)
+def interruptible():
+    """Who runs the tests in the background may have Ctrl-C ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
 def folder(monkeypatch):
     """A place of the test's own for sockets."""
     with tempfile.TemporaryDirectory(prefix="hf") as short:

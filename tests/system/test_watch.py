@@ -22,6 +22,14 @@ PROGRAM = str(Path(__file__).with_name("leaking.py"))
 WAIT = 30.0
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Who runs the tests in the background may have Ctrl-C ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class QuickClock:
     """A clock of which a second passes in ten milliseconds, and only while somebody waits."""
 
