@@ -36,6 +36,12 @@ VERBS = {
     "limits": Verb("holdfast.cli.limits.command", "limits_command", "What this machine allows."),
     "map": Verb("holdfast.cli.map.command", "map_command", "Run a function over a file's lines."),
     "run": Verb("holdfast.cli.run.command", "run_command", "Run a Python program under guard."),
+    "top": Verb("holdfast.cli.top.command", "top_command", "Show a process live."),
+    "watch": Verb(
+        "holdfast.cli.watch.command",
+        "watch_command",
+        "Watch a process, and say where it is heading.",
+    ),
     "size": Verb("holdfast.cli.size", "size_command", "Say how large a pool should be here."),
 }
 

@@ -1,7 +1,10 @@
 """What happens when a worker reads the main program and comes by the making of its own pool."""
 
 import sys
-from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 __all__ = ("refuse_while_main_is_read",)
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from holdfast.watch.asking import NotServed, ask
     from holdfast.watch.audit import Audit, Tree, Unseen
     from holdfast.watch.capacity import Capacity, Need, Room
     from holdfast.watch.decisions import Decision
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from holdfast.watch.history import History, Point
     from holdfast.watch.look import Look
     from holdfast.watch.monitor import Change, Monitor
+    from holdfast.watch.process_watch import ProcessReading, ProcessWatch
+    from holdfast.watch.serving import Serving, serve
     from holdfast.watch.snapshot import MonitorStats, PoolReading, Snapshot
     from holdfast.watch.thresholds import Gauge, Level, Threshold
     from holdfast.watch.trend import Living, Trend
@@ -39,9 +42,13 @@ __all__ = (
     "Monitor",
     "MonitorStats",
     "Need",
+    "NotServed",
     "Point",
     "PoolReading",
+    "ProcessReading",
+    "ProcessWatch",
     "Room",
+    "Serving",
     "Severity",
     "Snapshot",
     "Threshold",
@@ -50,6 +57,8 @@ __all__ = (
     "Unseen",
     "Verdict",
     "Weight",
+    "ask",
+    "serve",
 )
 
 # The module of this package that each name lives in.
@@ -71,9 +80,13 @@ _HOMES = {
     "Monitor": "monitor",
     "MonitorStats": "snapshot",
     "Need": "capacity",
+    "NotServed": "asking",
     "Point": "history",
     "PoolReading": "snapshot",
+    "ProcessReading": "process_watch",
+    "ProcessWatch": "process_watch",
     "Room": "capacity",
+    "Serving": "serving",
     "Severity": "finding",
     "Snapshot": "snapshot",
     "Threshold": "thresholds",
@@ -82,6 +95,8 @@ _HOMES = {
     "Unseen": "audit",
     "Verdict": "verdict",
     "Weight": "governor",
+    "ask": "asking",
+    "serve": "serving",
 }
 
 

@@ -100,6 +100,7 @@ class Ages:
         self.places: dict[str, Place] = {}
         self._lives: dict[Hashable, _Life] = {}
         self._begun = False
+        self._seen_at: float | None = None
 
     def __len__(self) -> int:
         return len(self._lives)
@@ -107,6 +108,7 @@ class Ages:
     def see(self, at: float, living: Iterable[Living]) -> None:
         """Take in all that lives at one moment: what is not among them has been closed."""
         now = {each.identity: each for each in living}
+        self._seen_at = at
         self.change(at, now.values(), [gone for gone in self._lives if gone not in now])
 
     def change(self, at: float, living: Iterable[Living], closed: Iterable[Hashable]) -> None:
@@ -129,6 +131,10 @@ class Ages:
             if life.state != each.state:
                 self._set_state(life, each.state, at)
         self._begun = True
+
+    def known_until(self, at: float) -> float:
+        """Until when it is known what was made: the last look, or ``at`` if each making is told."""
+        return at if self._seen_at is None else min(at, self._seen_at)
 
     def states(self, place: str, since: float, until: float) -> dict[str, int]:
         """How many of a place, made in that time, are in each state now."""

@@ -66,10 +66,11 @@ class Alarms:
         self, ages: Ages, at: float, left: float, higher_than_ever: Callable[[], bool]
     ) -> None:
         """Look at every place."""
+        known = ages.known_until(at)
         for place in self._worth_a_look(ages):
             stretch = half_closed_growth(place, at) or growth_of(
                 place,
-                at,
+                known,
                 left,
                 higher_than_ever,
                 strict=at - self._begun < _YOUNG,
@@ -109,7 +110,8 @@ class Alarms:
         alarm = self._alarms.get(name)
         if alarm is None:
             return
-        if alarm.evidence == "none" or at - alarm.found_at > alarm.held_for:
+        all_closed = not alarm.place.births
+        if alarm.evidence == "none" or all_closed or at - alarm.found_at > alarm.held_for:
             del self._alarms[name]
 
 

@@ -5,16 +5,18 @@ tells: for a connection the other end that was connected to, or the own port tha
 peers of a server are different each time; for a file its folder; else its kind.
 """
 
+import os
 import re
 import threading
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 from holdfast.sense.descriptor_kinds import Descriptor
 from holdfast.sense.sockets import Socket
 from holdfast.watch._ages import Living
 
-__all__ = ("living_descriptors", "living_threads")
+__all__ = ("living_descriptors", "living_threads", "threads_of")
 
 _LISTENS: Final = "LISTEN"
 _DIGITS: Final = re.compile(r"\d+")
@@ -43,6 +45,21 @@ def living_threads() -> Iterator[Living]:
     for thread in threading.enumerate():
         name = _DIGITS.sub("#", thread.name)
         yield Living((thread.ident, id(thread)), f"threads {name}")
+
+
+def threads_of(pid: int) -> Iterator[Living]:
+    """Yield the threads of another process, by the names that the system knows of them.
+
+    What begins or ends meanwhile is told or not. Nothing where there is no ``/proc``.
+    """
+    folder = Path(f"/proc/{pid}/task")
+    for tid in os.listdir(folder) if folder.is_dir() else ():  # noqa: PTH208 - names alone
+        try:
+            before, _, after = (folder / tid / "stat").read_text().rpartition(")")
+        except (OSError, UnicodeDecodeError):
+            continue
+        name = _DIGITS.sub("#", before.partition("(")[2])
+        yield Living((tid, after.split()[19]), f"threads {name}")
 
 
 def _place(each: Descriptor, ports: Collection[str]) -> str:

@@ -20,10 +20,13 @@ from holdfast._core.clock import Clock
 from holdfast.pools._stats import PoolStats
 from holdfast.sense.descriptor_kinds import open_descriptors
 from holdfast.sense.memory import memory_bound
+from holdfast.sense.other_sampler import OtherSampler
 from holdfast.sense.overview import Bounds, bounds
 from holdfast.sense.pressure import pressure_readings
 from holdfast.sense.sampler import Sample, Sampler
-from holdfast.watch._places import living_descriptors, living_threads
+from holdfast.watch._ages import Living
+from holdfast.watch._births import Births
+from holdfast.watch._places import living_descriptors, living_threads, threads_of
 from holdfast.watch._scans import ScanPace
 from holdfast.watch.trend import Trend
 
@@ -60,22 +63,33 @@ class Readings:
         clock: Tells when they are due.
         places: See :data:`Places`.
         failed: Called with what a reading has raised.
+        pid: Another process, read from outside; None is this one.
+
+    Raises:
+        ProcessLookupError: There is no process ``pid``; :meth:`take` raises it once it has ended.
     """
 
     def __init__(
-        self, clock: Clock, places: Places | None, failed: Callable[[Exception], None]
+        self,
+        clock: Clock,
+        places: Places | None,
+        failed: Callable[[Exception], None],
+        *,
+        pid: int | None = None,
     ) -> None:
         self._clock = clock
         self._places = places
         self._failed = failed
-        self._sampler = Sampler()
+        self._whose = () if pid is None else (pid,)
+        self._sampler = Sampler() if pid is None else OtherSampler(pid)
         self._done_at: dict[str, float] = {}
         self._cpu: tuple[float, float] | None = None
         self._thread_count: int | None = None
         self.scan_pace = ScanPace()
+        self._births = Births()
         self.scans = 0
         self.lags: list[LoopLag] = []
-        self.bounds: Bounds = bounds()
+        self.bounds: Bounds = bounds(*self._whose)
         self._done_at["bounds"] = self._done_at["memory"] = clock.now()
         self.pressure: tuple[Reading, ...] = ()
         self.kinds: Mapping[str, int] = {}
@@ -118,13 +132,13 @@ class Readings:
             self._failed(error)
 
     def _read_bounds(self) -> None:
-        self.bounds = bounds()
+        self.bounds = bounds(*self._whose)
 
     def _read_memory(self) -> None:
-        self.bounds = replace(self.bounds, memory=memory_bound())
+        self.bounds = replace(self.bounds, memory=memory_bound(*self._whose))
 
     def _read_pressure(self) -> None:
-        self.pressure = pressure_readings()
+        self.pressure = pressure_readings(*self._whose)
 
     def _renew_bounds(self, found: Sample) -> None:
         """The counts of this moment against the bounds of some seconds ago."""
@@ -145,15 +159,15 @@ class Readings:
             self._guarded(lambda: self._read_kinds(at, found.fds or 0))
         if found.threads != self._thread_count:
             self._thread_count = found.threads
-            self._guarded(lambda: self.threads.see(at, living_threads()))
+            self._guarded(lambda: self.threads.see(at, self._living_threads()))
 
     def _read_kinds(self, at: float, count: int) -> None:
         begun = self._clock.now()
         try:
             kept = self._sampler.kept()
-            every = [each for each in open_descriptors() if each.fd not in kept]
+            every = [each for each in open_descriptors(*self._whose) if each.fd not in kept]
             known: Mapping[int, str] = {} if self._places is None else self._places()
-            self.descriptors.see(at, living_descriptors(every, known))
+            self.descriptors.see(at, self._births.spread(at, living_descriptors(every, known)))
         finally:
             self.scan_pace.scanned(at, count, self._clock.now() - begun)
         self.scans += 1
@@ -161,6 +175,9 @@ class Readings:
         for each in every:
             kinds[each.kind] = kinds.get(each.kind, 0) + 1
         self.kinds = dict(sorted(kinds.items(), key=lambda item: -item[1]))
+
+    def _living_threads(self) -> Iterable[Living]:
+        return threads_of(*self._whose) if self._whose else living_threads()
 
     # ------------------------------------------------------------ what follows from them
 

@@ -10,11 +10,12 @@ from typing import Final, Literal
 from holdfast._core.clock import Clock
 from holdfast.watch._levels import Levels, values_of
 from holdfast.watch._readings import SERIES, Places, Readings
+from holdfast.watch._told import told_level
 from holdfast.watch.history import History
 from holdfast.watch.snapshot import MonitorStats, PoolReading, Snapshot, assemble, read_pools
 from holdfast.watch.thresholds import Level, Threshold
 from holdfast.watch.trend import Trend
-from holdfast.watch.verdict import Evidence, amount
+from holdfast.watch.verdict import Evidence
 
 __all__ = ("Change", "Watch")
 
@@ -89,7 +90,12 @@ class Watch:
         )
         changes = [
             Change(
-                "level", name, before, now, _told(name, now, limits.get(name), snapshot), snapshot
+                "level",
+                name,
+                before,
+                now,
+                told_level(name, now, limits.get(name), snapshot.bounds),
+                snapshot,
             )
             for name, before, now in changed
         ]
@@ -115,18 +121,3 @@ def _nearness(left_s: float | None) -> int:
 def _levelled(pool: PoolReading, levels: Mapping[str, Level]) -> PoolReading:
     level = levels.get(f"pool {pool.stats.name}", "ok")
     return pool if level == pool.level else PoolReading(pool.kind, pool.stats, level)
-
-
-def _told(name: str, now: Level, value: float | None, snapshot: Snapshot) -> str:
-    told = f"{name}: {now}"
-    if value is None:
-        return f"{told}, no longer there"
-    reading = next((each for each in snapshot.bounds if each.name == name), None)
-    if reading is not None and reading.value is not None and reading.bound is not None:
-        held, most = amount(name, reading.value), amount(name, reading.bound)
-        return f"{told}, {held} of {most} ({reading.source})"
-    if name.startswith("pool "):
-        return f"{told}, {value * 100:.0f} per cent of its queue is taken, or it is stuck"
-    if name.endswith("pressure"):
-        return f"{told}, some task stood still for {value:.0f} per cent of the last ten seconds"
-    return f"{told}, {value:.3g} seconds"

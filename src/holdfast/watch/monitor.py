@@ -17,6 +17,7 @@ from holdfast.watch._ticker import TICKER
 from holdfast.watch._voice import Voice
 from holdfast.watch._watch import Change, Watch
 from holdfast.watch.history import Point
+from holdfast.watch.serving import Serving, serve
 from holdfast.watch.snapshot import SOURCES, MonitorStats, Snapshot
 from holdfast.watch.thresholds import Level, Threshold
 from holdfast.watch.verdict import Verdict
@@ -57,6 +58,8 @@ class Monitor:
         places: Returns the line that opened each descriptor, by number, for those of which it is known:
             then trends count by line, else by what the kernel tells (the other end of a connection, the
             folder of a file).
+        serve: Whether it shows this process to ``holdfast top`` while it runs, on a socket that only the
+            same user may ask (:func:`holdfast.watch.serve`). That it can't is logged, and no error.
 
     Example:
         >>> with Monitor(interval=10) as monitor:
@@ -71,7 +74,10 @@ class Monitor:
         on_change: Callable[[Change], object] | None = None,
         thresholds: Mapping[str, Threshold | None] | None = None,
         places: Places | None = None,
+        serve: bool = False,
     ) -> None:
+        self._serve = serve
+        self._serving: Serving | None = None
         self._interval = check.seconds("interval", interval) or 1.0
         self._on_change = None if on_change is None else check.callable_("on_change", on_change)
         self._thresholds = merged(thresholds or {})
@@ -140,6 +146,11 @@ class Monitor:
             )
             return False
         SOURCES.append(self)
+        if self._serve:
+            try:
+                self._serving = serve()
+            except (OSError, RuntimeError) as error:
+                self._fail(error, "the process can't be shown to `holdfast top`")
         return True
 
     def close(self, timeout: float | None = 5.0) -> bool:
@@ -156,6 +167,9 @@ class Monitor:
         """
         with contextlib.suppress(ValueError):
             SOURCES.remove(self)
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.close()
         ended = TICKER.remove(self, timeout)
         if ended:
             with self._lock:
@@ -167,6 +181,7 @@ class Monitor:
         with contextlib.suppress(ValueError):
             SOURCES.remove(self)
         self._loops = {}
+        self._serving = None
         self._forget()
 
     def watch_loop(self) -> None:

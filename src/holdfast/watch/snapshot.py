@@ -1,23 +1,22 @@
 """What the process holds and does now, as one frozen record that everything prints."""
 
 import json
-import math
 import os
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Final, Protocol, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, Protocol
 
 from holdfast._core import clock
 from holdfast.pools._living import Kind, living_pools
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._supply import SUPPLY
 from holdfast.pools.budget import Budget, current_budget
-from holdfast.pools.histogram import Histogram
 from holdfast.sense._rusage import own_cpu_s
 from holdfast.sense.overview import Bounds, bounds
 from holdfast.sense.own import read_own
 from holdfast.sense.reading import Reading
+from holdfast.watch._plain import plain
 from holdfast.watch.decisions import Decision, decisions
 from holdfast.watch.thresholds import Level
 from holdfast.watch.verdict import Verdict, amount
@@ -39,7 +38,6 @@ VERSION: Final = 1
 
 _PYTHON: Final = platform.python_version()
 _DECISIONS: Final = 32
-_QUANTILES: Final = (0.5, 0.9, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +136,7 @@ class Snapshot:
         """
         found: dict[str, Any] = {"version": self.version}
         for field in fields(self):
-            found[field.name] = _plain(getattr(self, field.name))
+            found[field.name] = plain(getattr(self, field.name))
         return found
 
     def to_json(self, *, indent: int | None = None) -> str:
@@ -224,29 +222,6 @@ def read_pools(levels: Mapping[str, Level]) -> tuple[PoolReading, ...]:
         stats = pool.stats()
         found.append(PoolReading(kind, stats, levels.get(f"pool {stats.name}", "ok")))
     return tuple(found)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        named = cast("Mapping[object, Any]", value)
-        return {str(key): _plain(each) for key, each in named.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(each) for each in cast("Sequence[Any]", value)]
-    return _plain(_fields(value)) if is_dataclass(value) else value
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    if isinstance(value, Histogram):
-        quantiles = {f"p{q * 100:.0f}_s": value.quantile(q) for q in _QUANTILES}
-        return {"count": value.count, "total_s": value.total_s, **quantiles}
-    if isinstance(value, Verdict):
-        return value.to_dict()
-    named = {field.name: getattr(value, field.name) for field in fields(value)}
-    if isinstance(value, Reading):
-        named |= {"left": value.left, "used": value.used}
-    return named
 
 
 def _told(reading: Reading) -> str:

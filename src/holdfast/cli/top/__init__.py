@@ -1,0 +1,1 @@
+"""``holdfast top``: a live screen of one process."""

@@ -1,0 +1,1 @@
+"""``holdfast watch``: a process over time, and where it is heading."""

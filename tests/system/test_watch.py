@@ -1,0 +1,259 @@
+"""``holdfast watch``: leaks are told and fail, healthy programs pass, commands keep their exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.system.processes import started
+
+from holdfast._core import clock
+from holdfast.cli.main import cli
+
+pytestmark = pytest.mark.system
+
+PROGRAM = str(Path(__file__).with_name("leaking.py"))
+WAIT = 30.0
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Who runs the tests in the background may have Ctrl-C ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+class QuickClock:
+    """A clock of which a second passes in ten milliseconds, and only while somebody waits."""
+
+    def __init__(self):
+        self._now = 1000.0
+
+    def now(self):
+        return self._now
+
+    def sleep(self, seconds):
+        time.sleep(seconds / 100)
+        self._now += seconds
+
+    def acquire(self, latch, timeout):
+        if timeout is None:
+            return latch.acquire()
+        if latch.acquire(timeout=timeout / 100):
+            return True
+        self._now += timeout
+        return False
+
+
+def watched(*args):
+    """Run the verb in this process, on a quick clock; its exit code and both outputs."""
+    command = cli.get_command(None, "watch")  # type: ignore[arg-type]
+    runner = CliRunner()
+    with clock.use(QuickClock()):
+        done = runner.invoke(command, list(args), standalone_mode=False)
+    if done.exception is not None:
+        raise done.exception
+    return done.return_value, done.stdout, done.stderr
+
+
+def run(*args, **options):
+    return subprocess.run(  # noqa: S603 - a program of our own
+        [sys.executable, "-m", "holdfast", "watch", *args],
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        check=False,
+        **options,
+    )
+
+
+def test_a_leak_is_told_with_its_forecast_and_fails():
+    """The place, the pace and the time that is left; the watch of a process ends there."""
+    with started(PROGRAM, "leak", "60") as process:
+        code, out, _ = watched("--fail-on", "leak", "--for", "1200", str(process.pid))
+
+    assert code == 1
+    assert "descriptors grow" in out
+    assert "the limit of 1,500 is reached in about" in out
+    assert "device /dev/null" in out
+    assert "FAILED on leak" in out
+
+
+def test_a_healthy_program_passes():
+    """It opens and closes as quickly as the other one leaks."""
+    with started(PROGRAM, "steady", "60") as process:
+        code, out, _ = watched(
+            "--fail-on", "leak", "--fail-on", "critical", "--for", "500", str(process.pid)
+        )
+
+    assert code == 0, out
+    assert "descriptors: " in out
+    assert "no growth beyond noise" in out
+    assert "FAILED" not in out
+
+
+def test_a_level_fails_at_once():
+    """A limit that is nearly reached needs no trend."""
+    with started(PROGRAM, "leak", "60") as process:
+        code, out, _ = watched("--fail-on", "caution", "--for", "3000", str(process.pid))
+
+    assert code == 1
+    assert "FAILED on caution: descriptors" in out
+
+
+def test_json_is_a_record_a_line_and_a_report_at_the_end():
+    """For whoever draws it himself."""
+    with started(PROGRAM, "idle", "60") as process:
+        done = run("--json", "--for", "0.5", "--interval", "0.1", str(process.pid))
+
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0
+    assert {record["kind"] for record in records[:-1]} == {"reading"}
+    assert records[-1]["kind"] == "report"
+    assert records[-1]["samples"] == len(records) - 1
+    assert records[0]["pid"] == process.pid
+    assert records[0]["bounds"]["descriptors"]["bound"] == 1500
+
+
+def test_the_exit_code_of_a_command_is_that_of_the_watch():
+    """Its output is its own, what the watch says goes to standard error."""
+    done = run(
+        "--",
+        sys.executable,
+        "-c",
+        "import time; print('mine'); time.sleep(.5); raise SystemExit(7)",
+    )
+
+    assert done.returncode == 7
+    assert done.stdout == "mine\n"
+    assert "ended with exit code 7" in done.stderr
+
+
+def test_a_command_that_was_killed_has_the_exit_code_of_a_shell():
+    """128 and the number of the signal."""
+    done = run("--", sys.executable, "-c", "import os; os.kill(os.getpid(), 9)")
+
+    assert done.returncode == 137
+
+
+def test_a_command_that_is_not_there_is_told():
+    """With the exit codes of a shell."""
+    assert run("--", "no-such-program").returncode == 127
+    assert run("--", "/").returncode == 126
+
+
+def test_a_command_that_leaks_fails_and_goes_on_to_its_end():
+    """A test suite is not cut short."""
+    code, _, err = watched("--fail-on", "leak", "--", sys.executable, PROGRAM, "leak", "12")
+
+    assert code == 1
+    assert "the command ended with exit code 0" in err
+    assert "FAILED on leak" in err
+
+
+def test_a_command_is_ended_when_the_time_is_over():
+    """Also one that does not want to, after the grace."""
+    code, _, err = watched("--for", "5", "--", sys.executable, PROGRAM, "idle", "60")
+    assert code == 0
+    assert "the command was ended" in err
+
+    deaf = "import signal,time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+    code, _, err = watched("--for", "5", "--", sys.executable, "-c", deaf)
+    assert code == 0
+    assert "the command was ended" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
+def test_signals_are_passed_on_to_the_command(number):
+    """It decides what they mean."""
+    code = (
+        "import signal, sys, time\n"
+        f"signal.signal({int(number)}, lambda *_: sys.exit(40))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)"
+    )
+    with subprocess.Popen(  # noqa: S603 - a program of our own
+        [sys.executable, "-m", "holdfast", "watch", "--", sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout.readline() == b"ready\n"
+        os.kill(process.pid, number)
+        process.communicate(timeout=WAIT)
+
+    assert process.returncode == 40
+
+
+def test_an_interrupt_ends_the_watch_of_a_process_with_its_report():
+    """The process is left alone."""
+    with started(PROGRAM, "idle", "60") as process:
+        with subprocess.Popen(  # noqa: S603 - a program of our own
+            [sys.executable, "-m", "holdfast", "watch", str(process.pid)],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as watch:
+            assert "descriptors" in watch.stdout.readline()
+            os.kill(watch.pid, signal.SIGINT)
+            out, _ = watch.communicate(timeout=WAIT)
+        assert process.poll() is None
+
+    assert watch.returncode == 0
+    assert "interrupted" in out
+
+
+def test_a_process_that_is_not_there_is_told_in_a_sentence():
+    """With exit code 2."""
+    with started(PROGRAM, "idle", "60") as process:
+        pass
+
+    done = run(str(process.pid))
+
+    assert done.returncode == 2
+    assert f"no process {process.pid} can be seen" in done.stderr
+
+
+def test_a_process_that_ends_before_the_time_is_over_is_told():
+    """What was asked for could not be seen: exit code 2. Without a time, the end is the end."""
+    with started(PROGRAM, "idle", "1") as process:
+        threading.Thread(target=process.wait).start()
+        early = run("--for", "20", str(process.pid))
+    with started(PROGRAM, "idle", "1") as process:
+        threading.Thread(target=process.wait).start()
+        whole = run(str(process.pid))
+
+    assert early.returncode == 2
+    assert "ended before the 20 s were over" in early.stdout
+    assert whole.returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be somebody else")
+def test_a_process_of_somebody_else_is_told_in_a_sentence():
+    """What to do is in it."""
+    look = (
+        "import os, sys\n"
+        "from holdfast.cli.main import cli\n"
+        "import holdfast.cli.watch.command, holdfast.cli.watch.child, holdfast.cli.watch.course\n"
+        "import holdfast.cli.watch.voice, holdfast.watch.process_watch, holdfast.sense\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "cli.main(['watch', sys.argv[1]])\n"
+    )
+    with started(PROGRAM, "idle", "60") as process:
+        done = subprocess.run(  # noqa: S603 - a program of our own
+            [sys.executable, "-c", look, str(process.pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=WAIT,
+        )
+
+    assert done.returncode == 2
+    assert "may not be read by user 65534" in done.stderr
+    assert "Traceback" not in done.stderr
