@@ -36,6 +36,7 @@ class Seen:
         tasks: The most tasks alive at once, by line.
         parked: Pools that stood still.
         queues: The longest queue of an executor at which somebody had to wait, by line.
+        held_s: For how long that was, in seconds, by line.
         trends: Where things are heading.
         select_users: Lines that call ``select.select``.
         select_failed: How often that failed for a descriptor above 1023.
@@ -55,6 +56,7 @@ class Seen:
     tasks: dict[str, int]
     parked: tuple[Parked, ...] = ()
     queues: dict[str, int]
+    held_s: dict[str, float]
     trends: tuple[Verdict, ...] = ()
     select_users: tuple[str, ...] = ()
     select_failed: int = 0
@@ -230,10 +232,16 @@ def _parked(seen: Seen) -> Iterator[Finding]:
         )
 
 
+_LONG_HELD_S = 1.0
+_LONG_QUEUE = 10_000
+"""From here on a queue is no longer that of a batch that is soon done."""
+
+
 def _queues(seen: Seen) -> Iterator[Finding]:
     for line, length in seen.queues.items():
+        bad = seen.held_s.get(line, 0.0) >= _LONG_HELD_S or length >= _LONG_QUEUE
         yield Finding(
-            "warning",
+            "warning" if bad else "note",
             "endless-queue",
             f"Calls are submitted faster than they are worked off: {length:,} waited, submitted at {line}.",
             "The queue of an executor has no bound and keeps every argument. The guard let `submit` wait.",

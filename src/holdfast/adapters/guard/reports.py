@@ -101,6 +101,7 @@ def _seen(guard: Watched, now: Snapshot, *, at_exit: bool) -> Seen:
         tasks=dict(guard.tasks.peaks),
         parked=tuple(guard.parked.found.values()),
         queues=dict(guard.threads.full),
+        held_s=dict(guard.threads.held_s),
         trends=now.trends,
         select_users=guard.select_users.lines,
         select_failed=guard.select_users.failed,

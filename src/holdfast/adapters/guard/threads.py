@@ -70,6 +70,7 @@ class ThreadGuard:
         self.executors: weakref.WeakSet[ThreadPoolExecutor] = weakref.WeakSet()
         self.refused = self.waited = self.held_back = 0
         self.full: dict[str, int] = {}  # by line, the longest queue at which somebody had to wait
+        self.held_s: dict[str, float] = {}  # by line, for how long that was, in all
         self._still: weakref.WeakKeyDictionary[ThreadPoolExecutor, int] = (
             weakref.WeakKeyDictionary()
         )
@@ -163,15 +164,17 @@ class ThreadGuard:
         least = queue.qsize()
         if least >= self._still.get(pool, least + 1):
             return  # it stands still since it was last waited for
-        moved_at = clock.now()
+        began = moved_at = clock.now()
         while (size := queue.qsize()) >= _LONGEST_LINE:
             if size < least:
                 least, moved_at = size, clock.now()
             elif clock.now() - moved_at >= _STANDSTILL:
                 self._still[pool] = least
-                return
+                break
             clock.sleep(0.002)
-        self._still.pop(pool, None)
+        else:
+            self._still.pop(pool, None)
+        self.held_s[line] = self.held_s.get(line, 0.0) + clock.now() - began
 
 
 def _started(thread: Any, start: Callable[[Any], None]) -> bool:
