@@ -57,6 +57,8 @@ RESERVE = (
     LIMIT
     + """
 limit()
+import tempfile
+folder = tempfile.TemporaryDirectory()
 with contextlib.ExitStack() as stack:
     refusal = None
     for n in range(100):
@@ -68,13 +70,14 @@ with contextlib.ExitStack() as stack:
             break
     held = fds()
     # At the limit: what has to work works.
-    handler = logging.FileHandler(os.path.join(os.getcwd(), "at-the-limit.log"))
+    handler = logging.FileHandler(os.path.join(folder.name, "at-the-limit.log"))
     logging.getLogger("x").addHandler(handler)
     logging.getLogger("x").warning("still here")
     found = socket.getaddrinfo("localhost", 80)
     asyncio.new_event_loop().close()
     text = opened()
     handler.close()
+folder.cleanup()
 report(opened=n, held=held, refusal=refusal, found=len(found), lines=len(text.splitlines()),
        drawn=DESCRIPTORS.drawn)
 """
