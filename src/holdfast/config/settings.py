@@ -95,12 +95,14 @@ class MonitorConfig:
         interval: Seconds from one sample to the next.
         caution: The share of a limit from which on there is caution, 0 to 1.
         critical: The share from which on it is critical, above ``caution``.
+        serve: Whether ``holdfast top`` of the same user may ask this process for what it knows.
     """
 
     enabled: bool = True
     interval: float = 1.0
     caution: float = 0.8
     critical: float = 0.9
+    serve: bool = True
 
     def __post_init__(self) -> None:
         check.seconds("interval", self.interval)

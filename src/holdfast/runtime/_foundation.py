@@ -113,5 +113,7 @@ def _budget(config: Config) -> Budget:
 def _monitor(config: Config) -> Monitor:
     share = Threshold(config.monitor.caution, config.monitor.critical)
     return Monitor(
-        interval=config.monitor.interval, thresholds=dict.fromkeys(_PARTS_OF_A_BOUND, share)
+        interval=config.monitor.interval,
+        thresholds=dict.fromkeys(_PARTS_OF_A_BOUND, share),
+        serve=config.monitor.serve,
     )
