@@ -36,10 +36,10 @@ def show_name(thread: threading.Thread) -> None:
     """Let ``top -H`` and ``ps -L`` show a thread's name too: 15 bytes of it, on Linux."""
     if sys.platform == "linux":
         shown = thread.name.removeprefix("holdfast:").encode()[:15]
-        path = f"/proc/self/task/{thread.native_id}/comm"
-        # It may have ended, and it is only a name.
-        with contextlib.suppress(OSError), open(path, "wb") as comm:  # noqa: PTH123 - pathlib is slow to import
-            comm.write(shown)
+        with contextlib.suppress(OSError):  # it may have ended, and it is only a name
+            from pathlib import Path  # noqa: PLC0415 - milliseconds, for those who start threads
+
+            Path(f"/proc/self/task/{thread.native_id}/comm").write_bytes(shown)
 
 
 def finalize(fn: Callable[[], None], *locks: threading.Lock) -> None:
