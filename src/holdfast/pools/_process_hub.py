@@ -176,6 +176,8 @@ class Hub:
             if now() >= self.wakes_at:
                 self._ask()
             if not self._clients:
+                while wakes:  # this thread may be about to end, and nobody else would
+                    wakes.pop().release()
                 with self.lock:
                     if not self._clients and not posted:
                         self._close()
