@@ -163,8 +163,7 @@ class Hub:
                 ready = poll(0.0) if rounds < _ROUNDS else []
                 if not ready:
                     rounds = 0
-                    while wakes:
-                        wakes.pop().release()
+                    _release(wakes)
             if not wakes:
                 ready = poll(None if wait == math.inf else max(0.0, wait))
             for fd in ready:
@@ -176,8 +175,7 @@ class Hub:
             if now() >= self.wakes_at:
                 self._ask()
             if not self._clients:
-                while wakes:  # this thread may be about to end, and nobody else would
-                    wakes.pop().release()
+                _release(wakes)  # this thread may be about to end, and nobody else would
                 with self.lock:
                     if not self._clients and not posted:
                         self._close()
@@ -217,6 +215,11 @@ class Hub:
                 with contextlib.suppress(OSError):
                     os.close(fd)
         self._reset()
+
+
+def _release(wakes: "list[Latch]") -> None:
+    while wakes:
+        wakes.pop().release()
 
 
 def _do(work: Callable[[], None]) -> None:
