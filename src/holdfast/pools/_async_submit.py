@@ -24,9 +24,14 @@ class AsyncCall(CallFuture[Any]):
     when the coroutine has ended, which for a cancelled future is later than ``cancel()``. A permit comes
     to the loop as a letter: a call that was cancelled meanwhile, or whose loop closes, lets it go on. If
     the loop closes before the task has ended, the call is cancelled: the task will never run again.
+
+    A task that is cancelled before its first step never calls the function: by whoever cancels the call
+    between its start and the making of the task, or cancels every task of the loop. Such a call counts
+    as withdrawn, not as failed: ``_entered`` tells which it was.
     """
 
     counted = True
+    _entered = False  # the task has taken its first step
     size = 0
     abandoned_at: float | None = None
 
@@ -172,10 +177,17 @@ class AsyncCall(CallFuture[Any]):
         assert task is not None  # noqa: S101 - it is of a task that the loop has
         task.remove_done_callback(self._ended)
         self._mailbox.kept.discard(self)
-        self._core.leave(ok=False)
+        self._let_permit_go(ok=False)
         self._lose()
 
+    def _let_permit_go(self, *, ok: bool) -> None:
+        if self._entered:
+            self._core.leave(ok=ok)
+        else:
+            self._core.pass_on_unused(self)
+
     async def _run(self) -> Any:
+        self._entered = True
         if self._timeout is None:
             return await self._fn(*self._args, **self._kwargs)
         deadline = RunDeadline(self._loop, self._timeout)
@@ -198,7 +210,7 @@ class AsyncCall(CallFuture[Any]):
         self._args = ()
         self._kwargs = {}
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        self._core.leave(ok=error is None)
+        self._let_permit_go(ok=error is None)
         if self._timing is not None:
             self._timing.end()
         if self.done():

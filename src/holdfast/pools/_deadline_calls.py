@@ -183,5 +183,6 @@ class DeadlineAsyncCall(AsyncCall):
         return super()._start()  # False if there is an outcome already
 
     async def _run(self) -> Any:
+        self._entered = True
         assert self._timeout is not None  # noqa: S101 - set as it starts
         return await run_within(self._core, self._timeout, self._fn, self._args, self._kwargs)

@@ -1,7 +1,9 @@
 """What a pool of coroutines promises."""
 
 import asyncio
+import contextlib
 import threading
+from concurrent.futures import CancelledError
 
 import pytest
 
@@ -15,7 +17,9 @@ from holdfast.errors import (
 )
 from holdfast.limits import Rate
 from holdfast.pools import AsyncPool
+from holdfast.pools._async_submit import AsyncCall
 from holdfast.pools._timer import TIMER
+from holdfast.pools.deadline import deadline
 
 
 class Spy:
@@ -383,6 +387,36 @@ def test_cancelling_a_submitted_future_cancels_the_coroutine():
         assert future.cancel()
         assert ended.wait(20)
         assert pool.submit(asyncio.sleep, 0, "next").result(20) == "next"
+
+
+@pytest.mark.parametrize("until", [None, 60.0], ids=["alone", "with a deadline"])
+def test_a_call_that_is_cancelled_before_its_first_step_counts_as_withdrawn(monkeypatch, until):
+    """The cancellation falls between the start of the call and the making of its task."""
+    ran = []
+
+    async def work():
+        ran.append(1)
+
+    with AsyncPool(1) as pool:
+        mark_running = AsyncCall.mark_running
+
+        def cancelled_here(call):
+            monkeypatch.undo()
+            canceller = threading.Thread(target=call.cancel)
+            canceller.start()
+            canceller.join()
+            mark_running(call)
+
+        monkeypatch.setattr(AsyncCall, "mark_running", cancelled_here)
+        with contextlib.nullcontext() if until is None else deadline(until):
+            call = pool.submit(work)
+        with pytest.raises(CancelledError):
+            call.result(10)
+        assert pool.submit(asyncio.sleep, 0, "has the permit").result(10) == "has the permit"
+
+        stats = pool.stats()
+        assert ran == []
+        assert (stats.submitted, stats.withdrawn, stats.completed, stats.failed) == (2, 1, 1, 0)
 
 
 def test_a_submitted_call_has_the_pools_timeout():
