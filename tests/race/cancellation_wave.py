@@ -315,7 +315,7 @@ class Wave:
                 self.faults.append(f"{work.__name__} ended with {error!r}")
                 self._hatch.set()
 
-        thread = threading.Thread(target=guarded, name=work.__name__)
+        thread = threading.Thread(target=guarded, name=work.__name__, daemon=True)
         thread.start()
         return thread
 

@@ -35,7 +35,7 @@ def in_threads(count, work):
         except BaseException as error:  # noqa: BLE001 - handed to the test
             errors.append(error)
 
-    threads = [threading.Thread(target=guarded, args=(i,)) for i in range(count)]
+    threads = [threading.Thread(target=guarded, args=(i,), daemon=True) for i in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:

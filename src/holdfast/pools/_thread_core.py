@@ -84,13 +84,13 @@ class ThreadCore:
     def take_burst(self, calls: list[LoopCall]) -> None:
         """Give each of ``calls`` a place, and see to it that a worker comes."""
         admission, crew = self.admission, self.crew
-        self._lone = len(calls) == 1
-        self._time_some(calls)
+        lone = self._lone = len(calls) == 1  # read from self, it might be another loop's by then
+        self._time_some(calls, lone=lone)
         try:
             with self._lock:
                 worker = None
                 crew.idle.prompt = True  # somebody waits: a woken worker should run at once
-                if self._lone and crew.idle.hot is not None:
+                if lone and crew.idle.hot is not None:
                     worker = crew.hand_over(calls[0])
                 taken = worker is not None or admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
                 if taken and crew.searcher is None and admission.in_flight < admission.ceiling:
@@ -115,9 +115,9 @@ class ThreadCore:
                 self._line_up_or_refuse(call)
         self.crew.recover()
 
-    def _time_some(self, calls: list[LoopCall]) -> None:
+    def _time_some(self, calls: list[LoopCall], *, lone: bool) -> None:
         timings = self.admission.timings
-        if self._lone:
+        if lone:
             if timings.is_due():
                 calls[0].fn = Timed(calls[0].fn, timings, self.now)
             return

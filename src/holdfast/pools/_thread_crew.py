@@ -13,7 +13,9 @@ the next worker. So a burst of short calls is eaten by one or two threads, and a
 calls gets one thread each. A worker that is woken for nothing is idle again.
 
 Why no call is left lying: a submitter puts its call in line first and looks at ``searcher`` second; a
-searcher is no longer the searcher when it has looked into the line, under the same lock.
+searcher is no longer the searcher when it has looked into the line, under the same lock. A call that
+was handed to an idle worker is that worker's alone: it looks for it whenever it arrives at the line, and
+before it leaves, since it may have been woken for nothing just before.
 """
 
 import logging
@@ -113,14 +115,18 @@ class ThreadCrew(Hiring):
             with self._lock:
                 if worker.resting:
                     self.idle.take_out(worker)
-                entry = successor = None
-                stays = not (worker.leaving or SUPPLY.starved) or not self._gives_way(worker)
-                if stays and admission._line:  # noqa: SLF001 - one lock for both halves of the pool
-                    entry = admission._claim()  # noqa: SLF001 - as above
+                successor = None
+                # Who was woken for nothing may have been handed a call on its way to here.
+                entry, stays = worker.entry, True
+                if entry is not None:
+                    worker.entry = None
+                else:
+                    stays = not (worker.leaving or SUPPLY.starved) or not self._gives_way(worker)
+                    if stays and admission._line:  # noqa: SLF001 - one lock for both halves of the pool
+                        entry = admission._claim()  # noqa: SLF001 - as above
                 if self.searcher is worker:
                     self.searcher = None
-                    if admission._line:  # noqa: SLF001 - as above
-                        successor = self._successor()
+                    successor = self._successor() if admission._line else None  # noqa: SLF001 - as above
                 if entry is None:
                     stays = stays and self._settle(worker)
             while wake:
@@ -130,9 +136,7 @@ class ThreadCrew(Hiring):
             if entry is not None:
                 worker.served = True
                 return entry
-            # An idle worker stands in for the timer, where the system refuses its thread.
-            wait = self._stand_in if TIMER.threadless else self._acquire
-            if not stays or not (wait(worker.latch, self._idle_timeout) or self._was_sent(worker)):
+            if not stays or not self._sleep(worker):
                 return None
             if worker.entry is not None:
                 return self._take_over(worker)
@@ -187,6 +191,12 @@ class ThreadCrew(Hiring):
         if self.admission._line:  # noqa: SLF001 - as above
             self.hire()
         return entry
+
+    def _sleep(self, worker: Worker) -> bool:
+        """Wait to be sent; False if that was for too long, and the worker has left the pool."""
+        # An idle worker stands in for the timer, where the system refuses its thread.
+        wait = self._stand_in if TIMER.threadless else self._acquire
+        return wait(worker.latch, self._idle_timeout) or self._was_sent(worker)
 
     def _was_sent(self, worker: Worker) -> bool:
         """It has been idle for long: whether it was sent all the same; else it may have left the pool.
