@@ -2,10 +2,13 @@
 
 import click
 
-__all__ = ("FINDINGS", "HEALTHY", "Trouble", "said")
+__all__ = ("FINDINGS", "HEALTHY", "UNSEEN", "Trouble", "said")
 
 HEALTHY = 0
 FINDINGS = 1
+
+UNSEEN = (OSError, NotImplementedError)  # it hides or has gone; this is not a system that shows it
+"""What the senses raise for what they can't see."""
 
 
 class Trouble(click.ClickException):
@@ -14,7 +17,7 @@ class Trouble(click.ClickException):
     exit_code = 2
 
 
-def said(error: OSError | NotImplementedError) -> str:
+def said(error: OSError | NotImplementedError) -> str:  # those of UNSEEN
     """Return what an error of the senses says, without its number."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

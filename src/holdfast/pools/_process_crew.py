@@ -8,6 +8,7 @@ thread.
 
 import logging
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
@@ -37,13 +38,13 @@ class Crew(Hiring):
 
     # ------------------------------------------------------------ done by the other parts
 
+    @abstractmethod
     def lose(self, worker: WorkerProcess, status: int, *, over: bool) -> None:
         """See where it is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stuck(self, worker: WorkerProcess) -> None:
         """See where it is done."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------ words of the zygote, and of workers
 

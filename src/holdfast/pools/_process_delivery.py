@@ -5,6 +5,7 @@ worker, for which there is one reason. A call whose bytes were not written whole
 """
 
 import math
+from abc import abstractmethod
 from typing import Any, cast
 
 from holdfast.errors import CallTimeout
@@ -28,13 +29,13 @@ class Delivery(DirectWait):
 
     # ------------------------------------------------------------ done by the other parts
 
+    @abstractmethod
     def _send_turn(self, worker: WorkerProcess, turn: ProcessTurn, now: float) -> None:
         """See where it is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _hear_turn(self, worker: WorkerProcess, turn: ProcessTurn) -> None:
         """See where it is done."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------ to the worker
 

@@ -13,6 +13,7 @@ Everything named ``_..._locked`` is done under the admission's lock.
 
 import logging
 import math
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class CrewOptions:
     make_link: Callable[..., Link]
 
 
-class Hiring:
+class Hiring(ABC):
     """The first part of a pool's core: see the module. What it leaves open is done by the others."""
 
     def __init__(
@@ -83,33 +84,33 @@ class Hiring:
 
     # ------------------------------------------------------------ done by the other parts
 
+    @abstractmethod
     def deliver(self, pairs: list[tuple[WorkerProcess, ProcessEntry]]) -> None:
         """See where it is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def hear_worker(self, worker: WorkerProcess) -> None:
         """See where it is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refuse_homeless(self, entry: ProcessEntry, error: Exception) -> None:
         """See where it is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def spare_one(self) -> bool:
         """See where it is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tick(self, now: float) -> float:
         """See where it is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _on_word(self, kind: int, number: int, first: int, second: int) -> None:
         """See where it is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _on_link_end(self) -> None:
         """See where it is done."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------ who runs what
 

@@ -6,6 +6,7 @@ pulled on its loop; and whatever may block, or run somebody's code, on a thread 
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, Final
@@ -26,7 +27,7 @@ QUICK_INPUTS: Final = frozenset(
 """Iterators that can be asked under the lock."""
 
 
-class ProcessInput(StreamEngine):
+class ProcessInput(StreamEngine, ABC):
     """The first half of the engine: items on their way into its line."""
 
     __slots__ = ("_left", "_puller", "_quick", "line", "lock")
@@ -46,13 +47,13 @@ class ProcessInput(StreamEngine):
         self._quick = False
         self._left = False  # the consumer has gone
 
+    @abstractmethod
     def hire(self) -> None:
         """One more turn, if there is something for it to do."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check_end(self) -> None:
         """Declare the end, if nothing more will come."""
-        raise NotImplementedError
 
     def _start_feed(self) -> None:
         assert self.feed is not None  # noqa: S101 - made by start

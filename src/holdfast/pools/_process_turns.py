@@ -1,6 +1,7 @@
 """Turns of streams on the way to their workers and back: several items at a time, where they are quick."""
 
 import math
+from abc import abstractmethod
 from typing import cast
 
 from holdfast.pools._entry import ENDED
@@ -18,11 +19,11 @@ __all__ = ("Turns",)
 class Turns(Delivery):
     """The fifth part of a pool's core."""
 
+    @abstractmethod
     def _loss(
         self, worker: WorkerProcess, call: ProcessEntry, why: str | None, status: int, *, over: bool
     ) -> Exception:
         """See where it is done."""
-        raise NotImplementedError
 
     def _send_turn(self, worker: WorkerProcess, turn: ProcessTurn, now: float) -> None:
         """Write the first items of a turn."""

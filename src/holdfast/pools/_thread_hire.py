@@ -18,6 +18,7 @@ even that be interrupted, an idle worker finds out that it was sent when it has 
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from holdfast._core.clock import Clock
@@ -50,7 +51,7 @@ class _Later:
         self._do()
 
 
-class Hiring:
+class Hiring(ABC):
     """The workers of one pool, and which of them is on its way."""
 
     __slots__ = (
@@ -206,9 +207,9 @@ class Hiring:
             worker.begun = not worker.void
             return worker.begun
 
+    @abstractmethod
     def serve(self, worker: Worker) -> None:
         """Run calls in this thread until the worker leaves the pool."""
-        raise NotImplementedError
 
     def _name(self, worker: Worker) -> str:
         return f"{self._prefix}{worker.number}"

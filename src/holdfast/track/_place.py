@@ -20,6 +20,7 @@ Why no wake-up is lost: the state is decided before ``wake``, and a latch or a m
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from holdfast._core.clock import Clock
@@ -62,7 +63,7 @@ class Host(Protocol):
         ...
 
 
-class Place(Generic[T]):
+class Place(ABC, Generic[T]):
     """What both kinds have in common.
 
     Attributes:
@@ -84,9 +85,9 @@ class Place(Generic[T]):
         self.wants = wants
         self.loop: asyncio.AbstractEventLoop | None = None
 
+    @abstractmethod
     def wake(self) -> bool:
         """Bring the news; False if nobody will ever hear them. Without the host's lock."""
-        raise NotImplementedError
 
     def outcome(self) -> T:
         """Return what it was served, or raise why it was refused; for the one who waited."""

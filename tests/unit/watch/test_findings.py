@@ -146,10 +146,10 @@ def test_many_files_are_told_by_ending_and_folder(count, severity):
 
 def test_deleted_files_are_told_by_number_or_size():
     """One of a gigabyte is as bad as fifty."""
-    small = tuple(Descriptor(n, "deleted file", f"/tmp/#{n}", size_bytes=5) for n in range(60))  # noqa: S108 - a name, never opened
+    small = tuple(Descriptor(n, "deleted file", f"/scratch/#{n}", size_bytes=5) for n in range(60))
     large = (Descriptor(9, "deleted file", "/var/log/agent.log", size_bytes=2 * GB),)
 
-    assert found(a_look(descriptors=small))["deleted-files"] == ("warning", ("/tmp/#N (60)",))  # noqa: S108 - a name, never opened
+    assert found(a_look(descriptors=small))["deleted-files"] == ("warning", ("/scratch/#N (60)",))
     assert found(a_look(descriptors=large))["deleted-files"][0] == "warning"
     assert found(a_look(descriptors=small[:12]))["deleted-files"][0] == "note"
     assert found(a_look(descriptors=small[:5])) == {}

@@ -42,7 +42,7 @@ def test_other_kinds_have_their_own_words():
     """Files by their folder, devices by their name, the rest by kind."""
     found = places(
         Descriptor(3, "file", "/var/cache/a.bin"),
-        Descriptor(4, "deleted file", "/tmp/b"),  # noqa: S108 - a name, and no file
+        Descriptor(4, "deleted file", "/scratch/b"),
         Descriptor(5, "device", "/dev/null"),
         Descriptor(6, "pipe", "pipe:[1]"),
         Descriptor(7, "eventfd", "anon_inode:[eventfd]"),
@@ -53,7 +53,7 @@ def test_other_kinds_have_their_own_words():
 
     assert [place for place, _ in found] == [
         "file in /var/cache",
-        "deleted file in /tmp",
+        "deleted file in /scratch",
         "device /dev/null",
         "pipe",
         "eventfd",

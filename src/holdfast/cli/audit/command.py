@@ -4,7 +4,7 @@ import json as json_
 
 import click
 
-from holdfast.cli.trouble import FINDINGS, HEALTHY, Trouble, said
+from holdfast.cli.trouble import FINDINGS, HEALTHY, UNSEEN, Trouble, said
 
 __all__ = ("audit_command",)
 
@@ -42,7 +42,7 @@ def audit_command(pid: int | None, own: bool, tree: bool, confirm: float, json: 
     look = audit_tree if tree else audit
     try:
         seen = look(pid, confirm_s=confirm)
-    except (OSError, NotImplementedError) as error:
+    except UNSEEN as error:
         raise Trouble(said(error)) from None
     if json:
         click.echo(json_.dumps(seen.to_dict(), indent=2))

@@ -4,7 +4,7 @@ import json as json_
 
 import click
 
-from holdfast.cli.trouble import Trouble, said
+from holdfast.cli.trouble import UNSEEN, Trouble, said
 from holdfast.watch.capacity import AGENT, Need, capacity
 
 __all__ = ("limits_command",)
@@ -80,7 +80,7 @@ def limits_command(
         return 0
     try:
         found = capacity(need)
-    except (OSError, NotImplementedError) as error:
+    except UNSEEN as error:
         raise Trouble(said(error)) from None
     if json:
         click.echo(json_.dumps(found.to_dict(), indent=2))

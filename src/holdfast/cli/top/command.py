@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from holdfast._core import clock
-from holdfast.cli.trouble import HEALTHY, Trouble, said
+from holdfast.cli.trouble import HEALTHY, UNSEEN, Trouble, said
 
 if TYPE_CHECKING:
     from holdfast.cli.top.source import Source
@@ -60,7 +60,7 @@ def top_command(pid: int | None, interval: float, once: bool, json: bool) -> int
             _live(source, interval)
     except KeyboardInterrupt:
         pass  # one of the ways to end it
-    except (OSError, NotImplementedError) as error:
+    except UNSEEN as error:
         raise Trouble(said(error)) from None
     return HEALTHY
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from holdfast._core import clock
+from holdfast.cli.trouble import UNSEEN
 from holdfast.sense.descriptor_kinds import open_descriptors
 from holdfast.watch._meeting import meeting_folder
 from holdfast.watch._places import living_descriptors, threads_of
@@ -92,7 +93,7 @@ def _holders_of(pid: int) -> tuple[tuple[str, int], ...]:
     counts: dict[str, int] = {}
     try:
         living = [*living_descriptors(open_descriptors(pid), {}), *threads_of(pid)]
-    except (OSError, NotImplementedError):
+    except UNSEEN:
         return ()
     for each in living:
         name = f"{each.place} in {each.state}" if each.state else each.place

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from holdfast.cli.trouble import FINDINGS, HEALTHY, Trouble, said
+from holdfast.cli.trouble import FINDINGS, HEALTHY, UNSEEN, Trouble, said
 
 if TYPE_CHECKING:
     from holdfast.cli.watch.verdicts import Rule
@@ -127,7 +127,7 @@ def _look(pid: int) -> "ProcessWatch":
     try:
         watch = ProcessWatch(pid)
         open_descriptors(pid)  # may be forbidden where the count is not
-    except (OSError, NotImplementedError) as error:
+    except UNSEEN as error:
         raise Trouble(said(error)) from None
     return watch
 

@@ -32,7 +32,7 @@ HELD = (
     ),
     Descriptor(300, "socket", "socket:[300]", Socket("other")),
     Descriptor(301, "socket", "socket:[301]", Socket("unix", "LISTEN", "/run/agent.sock")),
-    Descriptor(302, "deleted file", "/tmp/#4711", size_bytes=3 << 20),  # noqa: S108 - a name, never opened
+    Descriptor(302, "deleted file", "/scratch/#4711", size_bytes=3 << 20),
 )
 
 
