@@ -88,15 +88,21 @@ class Admission(Permits):
 
     def _line_up(self, entry: Entry, *, may_block: bool) -> tuple[bool, list[Entry] | None]:
         """Under the lock: whether ``entry`` is in the queue, and which were dropped for it."""
-        counters, taken = self.counters, len(self._line) + self.in_flight
-        if taken < self.room:  # the common case: nothing speaks against it, and nobody is blocked
+        counters, waiting, in_flight = self.counters, len(self._line), self.in_flight
+        if (
+            waiting + in_flight < self.room
+        ):  # the common case: nothing speaks against it, and nobody is blocked
             counters.submitted += 1
             self._line[entry] = None
-            if taken >= self.ceiling:
-                if self.in_flight >= self.ceiling:
-                    self.contended = True
-                if taken - self.ceiling >= counters.peak_queued:
-                    self._note_peak_queued()
+            if in_flight >= self.ceiling:
+                self.contended = True
+                if waiting >= counters.peak_queued:
+                    if self._waiting_turns:
+                        self._note_peak_queued()
+                    else:  # the same, without the calls: all who wait are queued
+                        counters.peak_queued = waiting + 1
+            elif waiting + in_flight - self.ceiling >= counters.peak_queued:
+                self._note_peak_queued()
             return _QUEUED
         return self._line_up_closely(entry, may_block=may_block)
 
@@ -125,6 +131,11 @@ class Admission(Permits):
             self._put(entry)
         else:
             self._blocked[entry] = None
+            if (
+                self.max_queue_bytes is not None
+            ):  # an order may have put it before one that is too large
+                self._accept_blocked()
+                queued = entry not in self._blocked
         if self.in_flight >= self.ceiling:
             self.contended = True
         return queued, dropped

@@ -344,3 +344,24 @@ def test_bad_options_are_told_clearly(make, options, error, message):
     """Before there is a pool."""
     with pytest.raises(error, match=message):
         make(1, **options)
+
+
+async def test_who_is_put_before_one_that_is_too_large_has_a_place_where_it_fits():
+    """The large call of low priority is blocked; a small one of high priority is not, behind it."""
+    pool = small(order=Priority())
+    served = Served(pool)
+    await served.hold()
+
+    def call(text, priority):
+        view = pool.options(priority=priority)
+        return asyncio.ensure_future(view.run(served._serve, text))
+
+    calls = [call("xx", 0), call("ninebytes", 2)]
+    await settle()
+    before = (pool.stats().queued, pool.stats().blocked)
+    calls.append(call("y", 1))
+    await settle()
+
+    assert (before, pool.stats().queued, pool.stats().blocked) == ((1, 1), 2, 1)
+    await served.release(*calls)
+    assert sorted(served.texts) == ["ninebytes", "xx", "y"]
