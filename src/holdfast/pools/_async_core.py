@@ -145,11 +145,14 @@ class AsyncCore:
         """Stand in line; returns with a permit, or raises without one."""
         loop = asyncio.get_running_loop()
         waiter = Waiter(self, loop)
-        self.admission.line_up(waiter, may_block=True)
+        admission = self.admission
+        admission.line_up(waiter, may_block=True)
         if queue_timeout is not None:
             waiter.due = waiter.mailbox.watch(waiter, queue_timeout)
-        # The permit may have come free since the caller looked, and a rate always goes this way.
-        self.pump()
+        # A permit may have come free since the caller looked; one that comes free from now on goes to the
+        # line by itself. And a rate always goes this way.
+        if admission.in_flight < admission.ceiling or admission.gate is not None:
+            self.pump()
         try:
             await waiter.future
         except BaseException as error:
@@ -180,27 +183,24 @@ class AsyncCore:
 
     def leave(self, *, ok: bool) -> None:
         """Give one call's permit back, to whoever is next."""
-        self.go_on(self.admission.leave(ok=ok))
-
-    def go_on(self, then: Entry | None) -> None:
-        """A call has given its permit back, and this entry has got it, or nobody."""
+        then = self.admission.leave(ok=ok)
         if then is not None:
             self.pass_on(then)
         elif self.admission.gate is not None:
-            self._arm_gate()
+            self.arm_gate()
 
     def give_back(self) -> None:
         """Give a borrowed permit back, to whoever is next."""
         self.pass_on(self.admission.give_back())
         if self.admission.gate is not None:
-            self._arm_gate()
+            self.arm_gate()
 
     def pump(self) -> None:
         """Hand out whatever permits are free."""
         while (entry := self.admission.claim()) is not None:
             self.pass_on(entry)
         if self.admission.gate is not None:
-            self._arm_gate()
+            self.arm_gate()
 
     def pass_on(self, entry: Entry | None) -> None:
         """Hand a claimed permit over; if whoever waited has gone, to the next in line."""
@@ -213,9 +213,10 @@ class AsyncCore:
         """Pass on a permit that reached its loop too late."""
         self.pass_on(self.admission.give_back_unused(entry))
         if self.admission.gate is not None:
-            self._arm_gate()
+            self.arm_gate()
 
-    def _arm_gate(self) -> None:
+    def arm_gate(self) -> None:
+        """Come back when the rate allows the next start, if it is what somebody waits for."""
         admission = self.admission
         if not self._gate_armed and admission.gate_opens_in > 0.0 and admission.has_work():
             self._gate_armed = True

@@ -58,7 +58,8 @@ class AsyncCall(CallFuture[Any]):
         self._timeout = timeout
         self._queue_timeout = queue_timeout
         self._context = copy_context()
-        self._timing = core.admission.timings.begin(core.clock.now)
+        admission = core.admission
+        self._timing = admission.timings.begin(core.clock.now, admission.in_line())
         self._task: asyncio.Task[None] | None = None
         self._due: float | None = None
         self._accept_lock: threading.Lock | None = None

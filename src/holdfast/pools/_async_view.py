@@ -143,7 +143,7 @@ class AsyncCalls:
             timings.skip -= 1
             timing = None
         else:
-            timing = timings.begin(core.clock.now)
+            timing = timings.begin(core.clock.now, admission.in_line())
         until = inherited()
         if until is not None or options.special:
             timeout = await enter(core, options, until, args, kwargs)
@@ -163,8 +163,10 @@ class AsyncCalls:
                 timing.end()
             raise
         then = admission.leave(ok=True)
-        if then is not None or admission.gate is not None:
-            core.go_on(then)
+        if then is not None:
+            core.pass_on(then)
+        elif admission.gate is not None:
+            core.arm_gate()
         if timing is not None:
             timing.end()
         return value

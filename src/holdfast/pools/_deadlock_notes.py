@@ -209,7 +209,7 @@ class Level:
         """Drop what does not wait any more; of many, only when they have become twice as many."""
         if _FEW < len(self.waits) < self._most:
             return
-        self.waits = [wait for wait in self.waits if is_stream(wait) or entry_of(wait) is not None]
+        self.waits = [wait for wait in self.waits if entry_of(wait) is not None or is_stream(wait)]
         self._most = max(_FEW, 2 * len(self.waits))
 
 
@@ -220,6 +220,9 @@ def is_stream(wait: Any) -> bool:
 
 def entry_of(wait: Any) -> Any:
     """The call that ``wait`` is about, if it still stands in line; else None."""
+    state = getattr(wait, "state", None)
+    if state is not None:  # a call itself, as most are
+        return wait if state == WAITING else None
     if isinstance(wait, Root):
         wait = wait.entry
     elif type(wait) is weakref.ref:

@@ -28,7 +28,7 @@ class ReservedAsyncCalls(AsyncCalls):
             now = core.clock.now()
             check_time(self._core.admission, until - now, now)
             timeout = tighter(timeout, until - now)
-        timing = core.admission.timings.begin(core.clock.now)
+        timing = core.admission.timings.begin(core.clock.now, core.admission.in_line())
         if not core.admission.try_enter():
             core = self._core
             timeout = await enter(core, options, until, args, kwargs)

@@ -4,8 +4,9 @@ Purpose: histograms of every pool's waiting and running times.
 
 Every call is timed, but for quick ones: after a call that ran for less than a millisecond, the next
 seven are not, and each that is timed counts for eight; after one of less than 50 microseconds it is one
-in sixty-four. To time a call costs more than to run the smallest ones. So a histogram's count is that of
-all calls to within one stride, and a rare slow one among many quick ones is seen with that chance.
+in sixty-four. Of coroutines that come while sixty-four others wait, one in eight is timed. To time a call
+costs more than to run the smallest ones. So a histogram's count is that of all calls to within one
+stride, and a rare slow one among many quick ones is seen with that chance.
 
 Guarantees: whoever records takes no lock and loses nothing: records go to a deque, whose steps can't be
 torn, and are counted when somebody asks or when there are many.
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 from holdfast.pools.histogram import BUCKETS, Histogram, bucket_of
 
-__all__ = ("INSTANT", "QUICK", "STRIDE", "WIDE_STRIDE", "Timed", "Timing", "Timings")
+__all__ = ("CROWD", "INSTANT", "QUICK", "STRIDE", "WIDE_STRIDE", "Timed", "Timing", "Timings")
 
 QUICK: Final = 1e-3
 """Seconds under which a call is quick."""
@@ -31,6 +32,9 @@ INSTANT: Final = 50e-6
 
 WIDE_STRIDE: Final = 64
 """Of these, one in so many is timed."""
+
+CROWD: Final = 64
+"""While so many coroutines wait, one in :data:`STRIDE` of those that come is timed."""
 
 _MANY: Final = 512
 
@@ -56,13 +60,16 @@ class Timings:
         self.skip = self.stride - 1
         return True
 
-    def begin(self, now: Callable[[], float]) -> "Timing | None":
-        """Begin to time a call, if it is due."""
+    def begin(self, now: Callable[[], float], waiting: int) -> "Timing | None":
+        """Begin to time a call that comes while so many others wait, if it is due."""
         if self.skip > 0:
             self.skip -= 1
             return None
-        self.skip = self.stride - 1
-        return Timing(self, now)
+        stride = self.stride
+        if waiting >= CROWD and stride < STRIDE:
+            stride = STRIDE
+        self.skip = stride - 1
+        return Timing(self, now, stride)
 
     def due_of(self, calls: int) -> slice:
         """Which of so many calls that come together are to be timed."""
@@ -104,11 +111,11 @@ class Timing:
 
     __slots__ = ("began", "now", "since", "timings", "weight")
 
-    def __init__(self, timings: Timings, now: Callable[[], float]) -> None:
+    def __init__(self, timings: Timings, now: Callable[[], float], weight: int) -> None:
         self.timings = timings
         self.now = now
         self.since = self.began = now()
-        self.weight = timings.stride
+        self.weight = weight
 
     def start(self) -> None:
         """It has its permit."""
