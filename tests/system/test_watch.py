@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -222,16 +221,27 @@ def test_a_process_that_is_not_there_is_told_in_a_sentence():
 
 def test_a_process_that_ends_before_the_time_is_over_is_told():
     """What was asked for could not be seen: exit code 2. Without a time, the end is the end."""
-    with started(PROGRAM, "idle", "1") as process:
-        threading.Thread(target=process.wait).start()
-        early = run("--for", "20", str(process.pid))
-    with started(PROGRAM, "idle", "1") as process:
-        threading.Thread(target=process.wait).start()
-        whole = run(str(process.pid))
 
-    assert early.returncode == 2
-    assert "ended before the 20 s were over" in early.stdout
-    assert whole.returncode == 0
+    def to_its_end(*options):
+        with (
+            started(PROGRAM, "idle", "60") as process,
+            subprocess.Popen(  # noqa: S603 - a program of our own
+                [sys.executable, "-m", "holdfast", "watch", *options, str(process.pid)],
+                stdout=subprocess.PIPE,
+                text=True,
+            ) as watch,
+        ):
+            assert "descriptors" in watch.stdout.readline()  # it has begun
+            process.kill()
+            process.wait(WAIT)
+            out, _ = watch.communicate(timeout=WAIT)
+        return watch.returncode, out
+
+    code, early = to_its_end("--for", "20")
+
+    assert code == 2
+    assert "ended before the 20 s were over" in early
+    assert to_its_end()[0] == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be somebody else")

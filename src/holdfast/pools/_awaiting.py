@@ -62,6 +62,9 @@ else:  # can't be subscripted before CPython 3.13
 RUNS_LOOP: Final = object()
 """Who waits for the task that a loop was started for: the thread that runs the loop."""
 
+_RUNS: Final = ("_run_until_complete_cb", "run_until_complete.<locals>.done_cb")
+"""What hears of the end of the task that a loop was started for: asyncio's, uvloop's."""
+
 _DEEPEST: Final = 1000
 _ASYNCIO: Final = os.path.dirname(asyncio.__file__)  # noqa: PTH120 - pathlib takes milliseconds to import
 
@@ -290,7 +293,7 @@ def callback_owners(callback: Any) -> Iterator[Any]:
         yield from _owner(callback.__self__)
     elif isinstance(callback, functools.partial):
         yield from callback.args
-    elif getattr(callback, "__name__", "") == "_run_until_complete_cb":
+    elif getattr(callback, "__qualname__", "").endswith(_RUNS):
         yield RUNS_LOOP
     elif isinstance(callback, FunctionType):
         for cell in callback.__closure__ or ():

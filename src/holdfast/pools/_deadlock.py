@@ -19,13 +19,14 @@ any case; without deadlines the newest. A ring that ``result(timeout=...)``, or 
 goes on after a time, is part of is no deadlock, and is left alone.
 
 How it works. Nobody records who waits for whom. A call that waits in line is *noted*
-(``_deadlock_notes.py``), a worker thread that waits looks around by itself (``_deadlock_park.py``); both
-only after five milliseconds, and then at growing intervals. A look first asks whether anybody above the
-call holds a permit (``_deadlock_above.py``): by asyncio's own links from a future to who awaits it, and by
-the stacks of threads. Almost always the answer is no. Then whether all permits of the call's pool are
-known to be held by such waits (``_deadlock_known.py``): two comparisons. Only then it searches for a ring
-(``_deadlock_search.py``), twice, and takes the call out of the line under the lock of its pool: if it has
-just been given a permit, there was no deadlock.
+(``_deadlock_notes.py``), a worker thread that waits looks around by itself (``_deadlock_park.py``), and
+the line of a thread pool is looked at from the loops whose coroutines stand in it
+(``_deadlock_standing.py``); all of it only after five milliseconds, and then at growing intervals. A look
+first asks whether anybody above the call holds a permit (``_deadlock_above.py``): by asyncio's own links
+from a future to who awaits it, and by the stacks of threads. Almost always the answer is no. Then whether
+all permits of the call's pool are known to be held by such waits (``_deadlock_known.py``): two
+comparisons. Only then it searches for a ring (``_deadlock_search.py``), twice, and takes the call out of
+the line under the lock of its pool: if it has just been given a permit, there was no deadlock.
 
 States of a wait: not looked at -> plain (no permit above it) or nested (there is one; it is known) -> over.
 It may change from plain to nested when somebody begins to await a task that was left alone so far.

@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from holdfast._core.clock import Clock, Latch
 
-__all__ = ("look", "wait_and_look", "watch_collected")
+__all__ = ("look", "look_at_line", "wait_and_look", "watch_collected")
 
 
 def look(notes: object, waits: list[Any], number: int) -> None:
     """Look at coroutines that wait in line, on their loop."""
     _module("looks").look(notes, waits, number)
+
+
+def look_at_line(admission: object, calls: list[Any]) -> None:
+    """Look at a pool's line, where the threads of these calls are known to wait."""
+    _module("lines").look_at_line(admission, calls)
 
 
 def wait_and_look(

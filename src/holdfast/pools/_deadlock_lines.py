@@ -2,7 +2,8 @@
 
 Purpose: a coroutine that waits for a thread is not noted, as most of them wait for threads that are busy.
 It can be part of a ring only if all threads of that pool are known to wait; then, and only then, the
-pool's line is gone through, by whoever has found that out.
+pool's line is gone through, by whoever has found that out: another wait, or the line's own look
+(``_deadlock_standing.py``).
 
 Guarantees: a long line is gone through at most every 320 ms, however many threads of its pool wait.
 """
@@ -12,12 +13,15 @@ from typing import Final, Protocol
 
 from holdfast._core.clock import now
 from holdfast.pools._admission import Admission
+from holdfast.pools._deadlock import break_ring
 from holdfast.pools._deadlock_above import Looker
-from holdfast.pools._deadlock_known import KNOWN, Holder
+from holdfast.pools._deadlock_known import KNOWN, Holder, pool_of
 from holdfast.pools._deadlock_notes import Root
 from holdfast.pools._deadlock_search import may_be_stuck
+from holdfast.pools._deadlock_steady import STEADY
+from holdfast.pools._entry import Entry
 
-__all__ = ("find_behind",)
+__all__ = ("find_behind", "look_at_line")
 
 
 class HasBehind(Protocol):
@@ -41,6 +45,19 @@ def find_behind(wait: HasBehind, holders: Iterable[Holder], looker: Looker) -> N
         wait.behind = []
     elif _may_go_through(stuck):
         wait.behind = [root for admission in stuck for root in _nested_in_line(admission, looker)]
+
+
+def look_at_line(admission: Admission, calls: Iterable[Entry]) -> None:
+    """Break the rings that calls in this pool's line are part of, while the threads of ``calls`` wait."""
+    with KNOWN.lock, STEADY:
+        waiting = [
+            KNOWN.hold(pool_of(call), call, None) for call in calls
+        ]  # known while it is held
+        roots = _nested_in_line(admission, Looker()) if may_be_stuck(admission) else []
+    for root in roots:
+        if may_be_stuck(admission):
+            break_ring(root.entry)
+    del waiting
 
 
 def _may_go_through(pools: list[Admission]) -> bool:

@@ -32,6 +32,7 @@ __all__ = (
     "stacks_by_call",
     "upwards",
     "users_line",
+    "waiting_calls",
 )
 
 _HERE: Final = os.path.dirname(__file__)  # noqa: PTH120 - pathlib takes milliseconds to import
@@ -74,6 +75,12 @@ def stacks_by_call() -> dict[int, FrameType]:
     """The stacks of all threads that run a call, by the id of the call."""
     stacks = all_stacks().values()
     return {id(call): stack for stack in stacks if (call := running_call(stack)) is not None}
+
+
+def waiting_calls() -> list[Entry]:
+    """The calls, and the turns of streams, whose threads wait for something that is known here."""
+    stacks = [frame for frame in all_stacks().values() if blocked_in(frame) is not None]
+    return [call for frame in stacks if (call := running_call(frame)) is not None]
 
 
 class _OfThread(threading.local):

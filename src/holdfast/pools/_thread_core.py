@@ -19,8 +19,8 @@ from holdfast.pools._forked import forks
 from holdfast.pools._pressure import LISTENERS, tell_of
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._supply import SUPPLY
-from holdfast.pools._thread_burst import Burst
-from holdfast.pools._thread_calls import LoopCall, SubmittedCall, ThreadCall
+from holdfast.pools._thread_burst import Bursts
+from holdfast.pools._thread_calls import SubmittedCall, ThreadCall
 from holdfast.pools._thread_crew import ThreadCrew
 from holdfast.pools._timer import TIMER
 from holdfast.pools._timings import Timed
@@ -31,106 +31,21 @@ __all__ = ("ThreadCore",)
 log = logging.getLogger("holdfast.pools")
 
 
-class ThreadCore:
+class ThreadCore(Bursts):
     """A pool's admission and its worker threads. Every method may be called from any thread."""
 
-    __slots__ = (
-        "__weakref__",
-        "_lock",
-        "_lone",
-        "_newest",
-        "admission",
-        "clock",
-        "crew",
-        "end",
-        "now",
-    )
+    __slots__ = ("__weakref__", "_newest", "clock", "end")
 
     def __init__(self, admission: Admission, crew: ThreadCrew) -> None:
-        self.admission = admission
-        self.crew = crew
+        super().__init__(admission, crew)
         admission.rivals = SUPPLY
         admission.show_stuck = self._show_stuck
         forks(self)
         self.clock = crew.clock
-        self.now = crew.now
         self.end = admission.end
-        self._lock = admission.lock
         self._newest = 0  # the id of the call that was submitted last
-        self._lone = False  # whether the last pass of a loop brought a single call
 
     # ------------------------------------------------------------ calls in
-
-    def submit_from_loop(self, call: LoopCall) -> None:
-        """Give ``call`` a place at the end of the loop's pass, together with all that come in it."""
-        if self._lone and self.admission.in_flight == 0:
-            self.take_burst(
-                [call]
-            )  # calls come one at a time: a pass of the loop would only be lost
-        else:
-            self._begin_burst(call)
-
-    def _begin_burst(self, call: LoopCall) -> None:
-        mailbox = call.mailbox
-        for burst in mailbox.deferred:  # the calls of a pass may go to several pools in turn
-            if isinstance(burst, Burst) and burst.core is self:
-                burst.calls.append(call)
-                break
-        else:
-            burst = Burst(self, call)
-            mailbox.defer(burst)
-        mailbox.burst = burst
-
-    def take_burst(self, calls: list[LoopCall]) -> None:
-        """Give each of ``calls`` a place, and see to it that a worker comes."""
-        admission, crew = self.admission, self.crew
-        lone = self._lone = len(calls) == 1  # read from self, it might be another loop's by then
-        self._time_some(calls, lone=lone)
-        try:
-            with self._lock:
-                worker = None
-                crew.idle.prompt = True  # somebody waits: a woken worker should run at once
-                if lone and crew.idle.hot is not None:
-                    worker = crew.hand_over(calls[0])
-                taken = worker is not None or admission._line_up_all(calls)  # noqa: SLF001 - one lock for both halves of the pool
-                if taken and crew.searcher is None and admission.in_flight < admission.ceiling:
-                    worker = crew.needed()
-            sent = worker is None or crew.send(worker)
-        except BaseException:
-            crew.recover()
-            raise
-        if not taken:
-            for call in calls:
-                self._line_up_or_refuse(call)
-            crew.hire()
-        elif not sent:
-            crew.refuse_threadless(None)
-        elif worker is None and crew.denied:
-            crew.plead()
-
-    def take_rest(self, calls: list[LoopCall]) -> None:
-        """Give each of ``calls`` a place that has none, after an interrupt."""
-        for call in calls:
-            if call.state == WAITING and not self.admission.has(call):
-                self._line_up_or_refuse(call)
-        self.crew.recover()
-
-    def _time_some(self, calls: list[LoopCall], *, lone: bool) -> None:
-        timings = self.admission.timings
-        if lone:
-            if timings.is_due():
-                calls[0].fn = Timed(calls[0].fn, timings, self.now)
-            return
-        for call in calls[timings.due_of(len(calls))]:
-            call.fn = Timed(call.fn, timings, self.now)
-
-    def _line_up_or_refuse(self, call: LoopCall) -> None:
-        try:
-            self.admission.line_up(call, may_block=True)
-        except Rejected as error:
-            call.state = ENDED
-            self.unwatch(call)
-            call.refuse(error)
 
     def submit(self, call: SubmittedCall, *, may_block: bool) -> bool:
         """Give ``call`` a place and see to it that a worker comes; False if it is still blocked."""
@@ -279,11 +194,6 @@ class ThreadCore:
         if call.state == ENDED:
             self.unwatch(call)
 
-    def unwatch(self, call: Work) -> None:
-        """Nobody need look at the call's deadline any more; after its state has said so."""
-        if call.due is not None:
-            TIMER.unwatch(call, call.due)
-
     def check_deadline(self, call: ThreadCall) -> None:
         """On the timer's thread: act on the deadline that has passed, or wait for the next one.
 
@@ -381,8 +291,7 @@ class ThreadCore:
         admission = self.admission
         survivor = threading.current_thread() if is_inside(admission) else None
         admission.after_fork(int(survivor is not None))
-        self._lock = admission.lock
-        self._lone = False
+        self._begin_anew()
         self.crew.after_fork(admission.lock, survivor)
 
     def stats(self) -> PoolStats:

@@ -269,6 +269,11 @@ class Hiring(ABC):
         open_latch(worker.latch)
         return True
 
+    @property
+    def starves(self) -> bool:
+        """Whether it waits for a slot; what the supply has can change at any time."""
+        return self._pleading
+
     def _can_spare_one(self) -> bool:
         """Under the lock: whether a worker may leave to a pool that needs it more."""
         return len(self._workers) > self._min_workers
