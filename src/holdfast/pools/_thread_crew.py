@@ -37,7 +37,8 @@ from holdfast.pools._worker import Worker
 
 __all__ = ("ThreadCrew",)
 
-log = logging.getLogger("holdfast.pools")
+log = logging.getLogger("concurrent.futures")
+"""Where whoever had a standard executor before looks for an initializer that fails."""
 
 _ONE_AT_A_TIME: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether one thread's steps are seen by the others in their order."""
