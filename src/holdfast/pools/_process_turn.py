@@ -20,7 +20,7 @@ from holdfast.pools._process_worker import WorkerProcess
 
 __all__ = ("DEEPEST", "Item", "ProcessTurn")
 
-DEEPEST: Final = 16
+DEEPEST: Final = 32
 """Most items that are with one worker at once."""
 
 _PADDED: Final = wire.SLOT - wire.SLOT_TAIL.size
