@@ -55,6 +55,7 @@ class ProcessTurn(ProcessEntry):
         self.sent: deque[Item] = deque()
         self.since = 0.0
         self.begun = False
+        self.served = False  # it has been given an item
         self.retired = False  # its worker is worn out
         self.left = False  # nobody waits for its item any more; it is counted as abandoned
         self.timeout = engine.options.timeout
@@ -87,7 +88,9 @@ class ProcessTurn(ProcessEntry):
                 item.began = now
             try:
                 kind, payload = encode(engine.fn, (item.value,), {}, shared=shared)
-            except Exception as error:  # noqa: BLE001 - pickling runs anybody's code
+                if engine.pace is not None:
+                    engine.pace.charge(item.value)
+            except Exception as error:  # noqa: BLE001 - anybody's code pickles and weighs
                 engine.put_outcome(item, None, error, 0.0)
                 continue
             self.kind = kind
