@@ -79,7 +79,7 @@ class ProcessTurn(ProcessEntry):
             self.since = now
             engine.begin_turn(self)
         ahead: list[bytes] = []
-        depth = engine.depth if _SLOTS and shared else 1
+        depth = min(engine.depth, worker.slots) if _SLOTS and shared else 1
         while len(self.sent) < depth:
             item = engine.next_item(self)
             if item is None:
