@@ -56,6 +56,13 @@ def fail(text):
     raise ValueError(text)
 
 
+def busy(seconds):
+    """Raise what a service says that asks to wait."""
+    error = RuntimeError("busy")
+    error.retry_after = seconds
+    raise error
+
+
 def closure():
     """Return what can't be pickled."""
     return lambda: None

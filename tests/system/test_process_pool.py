@@ -97,14 +97,15 @@ def test_an_error_comes_with_the_traceback_of_the_worker(pool):
 
 
 @pytest.mark.parametrize("call", [jobs.closure, jobs.far_away, jobs.fail_stubbornly])
-def test_what_cannot_be_sent_back_is_reported_and_costs_nothing_else(pool, call):
+def test_what_cannot_be_sent_back_is_reported_and_costs_nothing_else(call):
     """ResultLost, from either side; the worker goes on."""
-    before = pool.submit(jobs.pid).result(20)
+    with ProcessPool(1, name="test", spares=0) as pool:
+        before = pool.submit(jobs.pid).result(20)
 
-    with pytest.raises(ResultLost):
-        pool.submit(call).result(20)
+        with pytest.raises(ResultLost):
+            pool.submit(call).result(20)
 
-    assert pool.submit(jobs.pid).result(20) == before
+        assert pool.submit(jobs.pid).result(20) == before
 
 
 def test_what_cannot_be_sent_there_fails_by_itself(pool):

@@ -1,8 +1,10 @@
 """Streams through worker processes: order, bounds, errors, deaths, and who is left behind."""
 
 import asyncio
+import fcntl
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -10,6 +12,8 @@ import pytest
 from tests.system import process_jobs as jobs
 
 from holdfast import CallTimeout, ProcessPool, Retry, WorkerLost
+from holdfast.pools._child import wire
+from holdfast.pools._process_worker import WorkerProcess, _slots_of
 
 pytestmark = pytest.mark.system
 
@@ -34,6 +38,30 @@ def test_outcomes_come_in_input_order(pool, make, count):
     """From any kind of input."""
     assert list(pool.stream(jobs.same, make(count))) == list(range(count))
     assert sorted(pool.stream(jobs.same, make(count), ordered=False)) == list(range(count))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="items are sent ahead on Linux only")
+def test_no_more_is_sent_ahead_than_a_small_pipe_takes(monkeypatch):
+    """Whoever has very many pipes gets small ones; the thread that writes must never wait for a worker."""
+    written = []
+    real_open, real_send = WorkerProcess._open, WorkerProcess.send_raw
+
+    def open_small(worker):
+        real_open(worker)
+        fcntl.fcntl(worker.writing_fd, fcntl.F_SETPIPE_SZ, 4096)
+        worker.slots = _slots_of(worker.writing_fd)
+
+    def send_raw(worker, data):
+        written.append(len(data))
+        real_send(worker, data)
+
+    monkeypatch.setattr(WorkerProcess, "_open", open_small)
+    monkeypatch.setattr(WorkerProcess, "send_raw", send_raw)
+
+    with ProcessPool(1, name="test") as pool:
+        assert list(pool.stream(jobs.same, range(2000))) == list(range(2000))
+
+    assert max(written) <= 4 * wire.SLOT
 
 
 async def test_a_coroutine_consumes_an_asynchronous_input(pool):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from holdfast._core.clock import Latch
     from holdfast._core.loops import LoopState
     from holdfast.errors import Rejected
+    from holdfast.limits.rates import Weights
+    from holdfast.pools._pace import Pace
 
 __all__ = ("ProcessCall", "ProcessEntry", "ProcessLoopCall", "ProcessSubmittedCall")
 
@@ -29,6 +31,8 @@ class ProcessEntry:
     kind = 0
     payload: Payload = None
     idempotent = False
+    weights: "Weights | None" = None  # in the pool's rates
+    pace: "Pace | None" = None  # what learns from its error
     attempts = 1
     until: float | None = None  # an inherited deadline
     told = False  # it has its outcome, though its permit is still out

@@ -178,6 +178,8 @@ class Delivery(DirectWait):
             worker.due = math.inf
             call.worker = None
             ran = worker.started
+        if call.pace is not None and isinstance(error, Exception):
+            call.pace.failed(error)  # before its permit, and the rate, are somebody else's
         self._note_times(call, ran)
         then = self.end(cast("Entry", call), error is None)
         self._next(

@@ -12,21 +12,22 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from pickle import PicklingError, dumps, loads
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from holdfast.errors import ResultLost
 from holdfast.pools._child import wire
 from holdfast.pools._child.arena import Arena
+from holdfast.pools._process_named import MAIN, name_of
 
-__all__ = ("INLINE", "Payload", "WorkerTraceback", "encode", "read_reply")
+__all__ = ("INLINE", "Payload", "WorkerTraceback", "encode", "encode_whole", "read_reply")
 
 INLINE: Final = 8 * 1024
 """Most bytes that go through the pipe; what is larger goes through shared memory. Up to here the pipe is
 as quick, from twice as much on it is slower (``benchmarks/bench_processes.py``, case ``sixteen-kib``)."""
 
 _SNIFFED: Final = frozenset({bytes, bytearray, str})
-_MAIN: Final = b"\x8c\x08__main__"
-"""How a pickle names the main module."""
+_ATOMS: Final = frozenset({int, float, bool, type(None)})
+_pack_head: Final = wire.HEAD.pack
 
 Payload = bytes | tuple[bytes, list[Any]] | None
 """A whole message for the pipe; a pickle and the buffers beside it; or None: it is pickled when it is sent."""
@@ -61,10 +62,32 @@ def encode(
     Raises:
         Exception: It can't be pickled.
     """
-    if shared:
-        for value in args:
-            if type(value) in _SNIFFED and len(value) > INLINE:
+    simple = not kwargs
+    for value in args:
+        what = type(cast("object", value))
+        if what in _ATOMS:
+            continue
+        if what not in _SNIFFED:
+            simple = False
+        elif len(value) > INLINE:
+            if shared:
                 return wire.CALL_SHARED | _main_flag(fn, args), None
+            simple = False
+    if simple and (named := name_of(fn, _can_be_read_again)) is not None:
+        data = named.data + dumps(args, 5)
+        if not shared or len(data) <= INLINE:
+            return named.kind, _pack_head(len(data), named.kind) + data
+    return encode_whole(fn, args, kwargs, shared=shared)
+
+
+def encode_whole(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, shared: bool
+) -> tuple[int, Payload]:
+    """Do the same with one pickle for all of it, which the worker can read without knowing anything.
+
+    Raises:
+        Exception: It can't be pickled.
+    """
     buffers: list[Any] = []
     main = 0
     try:
@@ -76,7 +99,7 @@ def encode(
         buffers.clear()
         data = _by_value(fn, args, kwargs, error)
     else:
-        if _MAIN in data:
+        if MAIN in data:
             if _can_be_read_again():
                 main = wire.NEEDS_MAIN
                 sys.modules["__mp_main__"] = sys.modules["__main__"]  # so that replies find it

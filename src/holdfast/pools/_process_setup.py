@@ -8,7 +8,7 @@ from typing import Any
 from holdfast._core import check
 from holdfast.pools._child import wire
 from holdfast.pools._process_link import Link, named_environment
-from holdfast.pools._process_payload import INLINE, encode
+from holdfast.pools._process_payload import INLINE, encode_whole
 
 __all__ = ("ProcessSetup",)
 
@@ -40,7 +40,7 @@ class ProcessSetup:
         self._initializer: Any = None
         if initializer is not None:
             check.callable_("initializer", initializer)
-            kind, message = encode(initializer, initargs, {}, shared=False)
+            kind, message = encode_whole(initializer, initargs, {}, shared=False)
             assert isinstance(message, bytes)  # noqa: S101 - nothing is shared
             self._initializer = message[wire.HEAD_SIZE :]
             self._needs_main = bool(kind & ~0xFF)

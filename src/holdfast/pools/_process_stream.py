@@ -18,7 +18,7 @@ has a worker and an item -> the next item ... -> over.
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from holdfast._core.outcome import Outcome
 from holdfast.errors import PoolClosed, Rejected, WorkerLost
@@ -31,6 +31,9 @@ from holdfast.pools._stream_engine import SLICE, StreamOptions
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 from holdfast.pools._window import WIDEST
+
+if TYPE_CHECKING:
+    from holdfast.pools._pace import Pace
 
 __all__ = ("ProcessStreamEngine",)
 
@@ -51,6 +54,7 @@ class ProcessStreamEngine(ProcessInput):
         "depth",
         "due",
         "idempotent",
+        "pace",
         "rank",
         "turns",
         "until",
@@ -66,6 +70,7 @@ class ProcessStreamEngine(ProcessInput):
         rank: Any,
         until: float | None,
         idempotent: bool,
+        pace: "Pace | None",
     ) -> None:
         super().__init__(core.admission, core.clock, fn, items, options)
         self.core = core
@@ -73,6 +78,7 @@ class ProcessStreamEngine(ProcessInput):
         self.until = until
         self.due: float | None = None
         self.idempotent = idempotent
+        self.pace = pace
         self.depth = 1  # items that may be with one worker at once
         self.turns: set[ProcessTurn] = set()
         self._posted: ProcessTurn | None = None
@@ -145,6 +151,7 @@ class ProcessStreamEngine(ProcessInput):
             if self._left or self._gives_way(turn) or not self._has_item():
                 return None
             item = self.line.popleft()
+            turn.served = True
             post = self._new_turn() if self._posted is None and len(turn.sent) == 0 else None
         if post is not None:
             HUB.post(lambda: self._post(post))
@@ -168,7 +175,7 @@ class ProcessStreamEngine(ProcessInput):
             self.depth = 1
 
     def _gives_way(self, turn: ProcessTurn) -> bool:
-        if self.admission.gate is not None or turn.retired:
+        if turn.retired or (turn.served and self.admission.gate is not None):
             return True  # with a rate, each item is admitted by itself
         return self.admission.contended and self.clock.now() - turn.since >= SLICE
 

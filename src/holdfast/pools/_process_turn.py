@@ -20,7 +20,7 @@ from holdfast.pools._process_worker import WorkerProcess
 
 __all__ = ("DEEPEST", "Item", "ProcessTurn")
 
-DEEPEST: Final = 16
+DEEPEST: Final = 32
 """Most items that are with one worker at once."""
 
 _PADDED: Final = wire.SLOT - wire.SLOT_TAIL.size
@@ -55,6 +55,7 @@ class ProcessTurn(ProcessEntry):
         self.sent: deque[Item] = deque()
         self.since = 0.0
         self.begun = False
+        self.served = False  # it has been given an item
         self.retired = False  # its worker is worn out
         self.left = False  # nobody waits for its item any more; it is counted as abandoned
         self.timeout = engine.options.timeout
@@ -78,7 +79,7 @@ class ProcessTurn(ProcessEntry):
             self.since = now
             engine.begin_turn(self)
         ahead: list[bytes] = []
-        depth = engine.depth if _SLOTS and shared else 1
+        depth = min(engine.depth, worker.slots) if _SLOTS and shared else 1
         while len(self.sent) < depth:
             item = engine.next_item(self)
             if item is None:
@@ -87,7 +88,9 @@ class ProcessTurn(ProcessEntry):
                 item.began = now
             try:
                 kind, payload = encode(engine.fn, (item.value,), {}, shared=shared)
-            except Exception as error:  # noqa: BLE001 - pickling runs anybody's code
+                if engine.pace is not None:
+                    engine.pace.charge(item.value)
+            except Exception as error:  # noqa: BLE001 - anybody's code pickles and weighs
                 engine.put_outcome(item, None, error, 0.0)
                 continue
             self.kind = kind

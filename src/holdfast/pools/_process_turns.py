@@ -70,6 +70,8 @@ class Turns(Delivery):
                 worker.due = math.inf if turn.timeout is None else now + turn.timeout
                 worker.calls += heard > 0
             heard += 1
+            if engine.pace is not None and isinstance(error, Exception):
+                engine.pace.failed(error)
             engine.put_outcome(item, value, error, now - item.began)
             del value
         if not heard:

@@ -192,6 +192,7 @@ class ProcessCalls(ThreadCalls):
             rank=self._options.rank,
             until=inherited(),
             idempotent=self._idempotent,
+            pace=self._options.pace,
         )
         return Stream(engine)
 
@@ -216,6 +217,9 @@ class ProcessCalls(ThreadCalls):
         if options.special:
             call.size = options.size_of(call.args, call.kwargs)
             cast("Ranked", call).rank = options.rank
+            if options.pace is not None:
+                call.weights = options.pace.weights_of(call.args, call.kwargs)
+                call.pace = options.pace
         call.timeout = options.timeout
         if options.queue_timeout is not None:
             call.queue_until = self._core.now() + options.queue_timeout

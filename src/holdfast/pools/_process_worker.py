@@ -16,6 +16,7 @@ if there is one; else nobody, for the few milliseconds until the hub looks.
 import math
 import os
 import select
+import sys
 from typing import TYPE_CHECKING, Final
 
 from holdfast.pools._child import wire
@@ -34,6 +35,18 @@ DOOMED: Final = 4
 DEAD: Final = 5
 
 _READ_SIZE: Final = 65536
+
+
+def _slots_of(fd: int) -> int:
+    """Slots that a pipe is sure to take: half of it, because a page that was read in part is still full.
+
+    Most pipes have sixteen pages. Who has very many pipes gets two for each, or one.
+    """
+    if sys.platform != "linux":
+        return 1
+    from fcntl import F_GETPIPE_SZ, fcntl  # noqa: PLC0415 - where there is such a thing
+
+    return max(1, fcntl(fd, F_GETPIPE_SZ) // (2 * wire.SLOT))
 
 
 class WorkerProcess:
@@ -66,6 +79,7 @@ class WorkerProcess:
         "reading_fd",
         "ready",
         "sending",
+        "slots",
         "started",
         "state",
         "status",
@@ -123,6 +137,7 @@ class WorkerProcess:
         theirs, self.writing_fd, self.reading_fd, answers = opened[:4]
         self.to_send = (theirs, answers, *opened[5:])
         self.arena = Arena(opened[4] if arena >= 0 else -1)
+        self.slots = _slots_of(self.writing_fd)
 
     def close_theirs(self) -> None:
         """Its ends are with the process now, or will never be."""

@@ -21,7 +21,7 @@ from holdfast.pools._entry import Overflow
 from holdfast.pools._governed import Governed
 from holdfast.pools._keyed import IdempotencyKey
 from holdfast.pools._living import enrol
-from holdfast.pools._options import Sizeof, Unset, pool_options
+from holdfast.pools._options import Sizeof, Unset, paced, pool_options
 from holdfast.pools._process_chunk import run_chunk
 from holdfast.pools._process_core import ProcessCore
 from holdfast.pools._process_hiring import CrewOptions
@@ -70,7 +70,8 @@ class ProcessPool(ProcessCalls, Governed, Executor):
             (the longest waiting call is refused in its place).
         queue_timeout: Longest wait for a worker in seconds; None is no bound.
         timeout: Longest run in seconds, from when the call starts; None is no bound.
-        rate: How often calls may start.
+        rate: How often calls may start, and how much they may weigh: one rate, or several that all have to
+            allow a start. A service that asks to wait (``retry_after``) is waited for.
         kill_grace: Seconds between SIGTERM and SIGKILL, 0 or more, for whatever is to be ended. Until
             then a call that does not end by SIGTERM keeps its caller waiting.
         idle_timeout: Seconds after which a process without work ends, give or take a quarter.
@@ -110,7 +111,7 @@ class ProcessPool(ProcessCalls, Governed, Executor):
         max_queue: int = 1000,
         overflow: Overflow = "wait",
         queue_timeout: float | None = None,
-        rate: Rate | None = None,
+        rate: Rate | Sequence[Rate] | None = None,
         idle_timeout: float = 10.0,
         min_workers: int = 0,
         spares: int = 1,
@@ -133,19 +134,20 @@ class ProcessPool(ProcessCalls, Governed, Executor):
         check.choice("overflow", overflow, ("wait", "reject", "drop_oldest"))
         name = name if name is not None else f"processes-{next(_names)}"
         options = pool_options(timeout, queue_timeout, order, max_queue_bytes, sizeof)
-        self._options = PLAIN if options == PLAIN else options
-        now = clock.current()
+        now, gate = clock.current(), gate_of(rate)
         admission = Admission(
             name,
             limit,
             max_queue=check.count("max_queue", max_queue),
             overflow=overflow,
             max_abandoned=limit,
-            gate=gate_of(rate),
+            gate=gate,
             clock=now,
             max_queue_bytes=max_queue_bytes,
             line=order.line(now) if order is not None else None,
         )
+        options = paced(options, gate, admission, now)
+        self._options = PLAIN if options == PLAIN else options
         if max_worker_memory is not None:
             check.count("max_worker_memory", max_worker_memory, least=1)
         if max_calls_per_worker is not None:

@@ -30,11 +30,11 @@ def arenas():
 
 def test_a_small_call_is_one_message():
     """Head and body, to be written in one step."""
-    kind, message = encode(len, ("abc",), {}, shared=True)
+    kind, message = encode(len, (["abc"],), {}, shared=True)
 
     assert kind == wire.CALL
     assert wire.HEAD.unpack_from(message) == (len(message) - wire.HEAD_SIZE, kind)
-    assert pickle.loads(message[wire.HEAD_SIZE :]) == (len, ("abc",), {})  # noqa: S301 - our own
+    assert pickle.loads(message[wire.HEAD_SIZE :]) == (len, (["abc"],), {})  # noqa: S301 - our own
 
 
 def test_a_large_argument_is_pickled_when_it_is_sent():
@@ -45,6 +45,16 @@ def test_a_large_argument_is_pickled_when_it_is_sent():
     kind, message = encode(len, (large,), {}, shared=False)
     assert kind == wire.CALL
     assert isinstance(message, bytes)
+
+
+def test_simple_arguments_that_are_large_together_go_through_shared_memory():
+    """Not into a pipe that might not take them."""
+    many = ("x" * INLINE,) * 3
+
+    kind, (data, buffers) = encode(max, many, {}, shared=True)
+
+    assert kind == wire.CALL_SHARED
+    assert (pickle.loads(data), buffers) == ((max, many, {}), [])  # noqa: S301 - our own
 
 
 @pytest.mark.parametrize(

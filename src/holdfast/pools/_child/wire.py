@@ -9,6 +9,7 @@ import struct
 __all__ = (
     "BROKEN",
     "CALL",
+    "CALL_NAMED",
     "CALL_SHARED",
     "DEAD",
     "END",
@@ -20,6 +21,7 @@ __all__ = (
     "HEAD",
     "HEAD_SIZE",
     "LOST",
+    "NAME_SHIFT",
     "NEEDS_MAIN",
     "READY",
     "RECORD",
@@ -46,9 +48,14 @@ SLOT_TAIL = struct.Struct("<I")
 """At the end of a slot: the number of its item, by which the pool knows what it has taken back."""
 
 # To a worker.
-CALL = 1
-CALL_SHARED = 2
+CALL = 1  # the body is one pickle: function, arguments, named ones
+CALL_SHARED = 2  # the same in the arena
+CALL_NAMED = (
+    3  # two pickles: the function, which is only a name; its arguments, of which none is named
+)
 NEEDS_MAIN = 0x100
+NAME_SHIFT = 16
+"""Above these bits of a kind stand the bytes of the first of two pickles."""
 
 # From a worker. With ``SHARED`` the body says what lies in the arena.
 READY = 1

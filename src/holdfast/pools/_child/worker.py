@@ -13,6 +13,7 @@ from _pickle import PicklingError, dumps, loads
 
 from holdfast.pools._child import wire
 from holdfast.pools._child.arena import Arena
+from holdfast.pools._child.names import Names
 
 TYPE_CHECKING = False  # the module typing takes longer to import than all of this
 if TYPE_CHECKING:
@@ -42,8 +43,11 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:  # 
     if not _prepare(write_fd, setup):
         return
     arena = Arena(arena_fd)
-    head_size, unpack = wire.HEAD_SIZE, wire.HEAD.unpack_from
+    head_size, unpack, pack = wire.HEAD_SIZE, wire.HEAD.unpack_from, wire.HEAD.pack
     read, write = os.read, os.write
+    needs_main, named, shift = wire.NEEDS_MAIN, wire.CALL_NAMED, wire.NAME_SHIFT
+    names = Names()
+    find = names.find
     flush_out, flush_err = _flushers()
     inline, slot = setup.inline, wire.SLOT
     main_ready = setup.needs_main
@@ -61,10 +65,16 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:  # 
         if len(data) < head_size + size:
             data = _read_rest(read_fd, data, head_size + size)
         try:
-            if kind & wire.NEEDS_MAIN and not main_ready:
+            if kind & needs_main and not main_ready:
                 main_ready = True
                 import_main(*setup.main)
-            if kind & 0xFF == wire.CALL:
+            what = kind & 0xFF
+            if what == named:
+                end = head_size + (kind >> shift)
+                fn = find(data[head_size:end])
+                args = loads(data[end : head_size + size])
+                kwargs = None
+            elif what == wire.CALL:
                 fn, args, kwargs = loads(data[head_size : head_size + size])
             else:
                 fn, args, kwargs = arena.load_call(data[head_size : head_size + size])
@@ -73,11 +83,14 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:  # 
             answer = _error(error)
         else:
             try:
-                value = fn(*args, **kwargs)
+                value = fn(*args, **kwargs) if kwargs else fn(*args)
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
                 answer = _error(error)
             else:
-                answer = _value(value, arena, inline)
+                if type(value) in _SMALL and len(data := dumps(value, 5)) <= inline:
+                    answer = pack(len(data), wire.VALUE) + data
+                else:
+                    answer = _value(value, arena, inline)
                 value = None
         fn = args = kwargs = data = None  # nothing of it is kept
         flush_out()
@@ -96,10 +109,6 @@ _SMALL = frozenset({int, float, bool, type(None)})
 
 
 def _value(value: object, arena: Arena, inline: int) -> bytes:
-    if type(value) in _SMALL:
-        data = dumps(value, 5)
-        if len(data) <= inline:
-            return wire.HEAD.pack(len(data), wire.VALUE) + data
     try:
         if arena.usable and _is_large(value, inline):
             layout = arena.dump(value)
