@@ -80,6 +80,7 @@ class Server:
         self._busy = 0
         self._waiting: list[asyncio.Future[None]] = []
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
         self.port = 0
 
     async def __aenter__(self) -> "Server":
@@ -91,6 +92,8 @@ class Server:
         assert self._server is not None
         self._server.close()
         await self._server.wait_closed()
+        for one in tuple(self._serving):  # those whose callers have gone
+            await one
 
     def resize(self, capacity: int) -> None:
         """Work on so many at once from now on."""
@@ -103,6 +106,10 @@ class Server:
             self._waiting.pop(0).set_result(None)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while await reader.readuntil(b"\r\n\r\n"):
                 turn = asyncio.get_running_loop().create_future()
@@ -130,8 +137,12 @@ class Connections:
             reader, writer = self._free.pop()
         else:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await reader.readuntil(b"ok")
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"ok")
+        except BaseException:
+            writer.close()  # its answer is still to come
+            raise
         self._free.append((reader, writer))
         return clock.now()
 
@@ -146,27 +157,37 @@ class Connections:
 Ask = Callable[[int], Awaitable[float]]
 
 
-async def _phase(pool: AsyncPool, ask: Ask, seconds: float) -> PhaseResult:
-    """More work than can be done, for so long."""
-    until = clock.now() + seconds
+async def _phases(
+    server: Server, pool: AsyncPool, ask: Ask, capacities: Sequence[int], seconds: float
+) -> list[PhaseResult]:
+    """More work than can be done, for so long in each phase; a call belongs to the phase in which it ends."""
     took: list[float] = []
+    results: list[PhaseResult] = []
+    ahead = list(capacities)
 
     async def timed(n: int) -> None:
         began = clock.now()
         took.append(await ask(n) - began)
 
+    server.resize(ahead.pop(0))
+    until = clock.now() + seconds
     async for _ in pool.stream(timed, iter(int, 1), ordered=False):
-        if clock.now() >= until:
+        if clock.now() < until:
+            continue
+        results.append(PhaseResult(len(took) / seconds, percentile_of(took, 99.0)))
+        took.clear()
+        if not ahead:
             break
-    return PhaseResult(len(took) / seconds, percentile_of(took, 99.0))
+        server.resize(ahead.pop(0))
+        until += seconds
+    return results
 
 
 async def _best_real(server: Server, ask: Ask, capacity: int, seconds: float) -> PhaseResult:
-    server.resize(capacity)
     found: list[PhaseResult] = []
     for limit in (capacity, capacity + 1, capacity + 2):
         async with AsyncPool(limit) as pool:
-            found.append(await _phase(pool, ask, seconds))
+            found += await _phases(server, pool, ask, (capacity,), seconds)
     return max(found, key=lambda one: one.throughput)
 
 
@@ -180,10 +201,11 @@ async def real(seconds: float) -> list[str]:
             for capacity in CAPACITIES
         }
         async with AsyncPool(limit=Adaptive()) as pool:
-            for capacity in CAPACITIES:
-                server.resize(capacity)
-                found = await _phase(pool, connections.ask, seconds)
-                lines.append(f"| {capacity} at once | {_against(best[capacity], [found])} |")
+            found = await _phases(server, pool, connections.ask, CAPACITIES, seconds)
+        lines += [
+            f"| {capacity} at once | {_against(best[capacity], [one])} |"
+            for capacity, one in zip(CAPACITIES, found, strict=True)
+        ]
         await connections.close()
     return lines
 

@@ -1,7 +1,8 @@
 """A server whose capacity changes, and callers that always have more to ask, on a clock of its own.
 
 It works on so many calls at once and lets the others queue, first come first served. So calls beyond its
-capacity gain nothing and make all of them wait: the best fixed limit is its capacity.
+capacity gain nothing and make all of them wait: the best fixed limit is its capacity, and one or two more, as
+a call takes a moment to arrive.
 """
 
 import heapq
@@ -9,9 +10,13 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from holdfast.limits.adaptive import Adaptive, AdaptiveLimit
 from holdfast.limits.call_window import percentile_of
+
+_ARRIVES_S: Final = 0.0003
+"""Seconds from the caller to the server; without them calls of the same length would go in step for ever."""
 
 __all__ = ("Fixed", "Phase", "PhaseResult", "Run", "adaptive", "best_fixed", "simulate")
 
@@ -102,8 +107,9 @@ class _Server:
         self._now = 0.0
         self._in_flight = 0
         self._worked_on = 0
+        self._coming: deque[float] = deque()  # on their way to the server
         self._queue: deque[float] = deque()
-        self._ends: list[tuple[float, int, float]] = []
+        self._events: list[tuple[float, int, float | None]] = []  # an end has when the call began
         self._count = 0
         self._limits: list[tuple[float, int]] = [(0.0, limit.limit)]
 
@@ -120,29 +126,39 @@ class _Server:
 
     def _until(self, until: float, capacity: int) -> list[float]:
         took: list[float] = []
-        self._start(capacity)
-        while self._ends and self._ends[0][0] < until:
-            self._now, _, began = heapq.heappop(self._ends)
-            self._worked_on -= 1
-            self._in_flight -= 1
-            took.append(self._now - began)
-            self._limit.end(began, self._now)
-            if self._limits[-1][1] != self._limit.limit:
-                self._limits.append((self._now, self._limit.limit))
-            self._start(capacity)
+        self._start()
+        self._serve(capacity)
+        while self._events and self._events[0][0] < until:
+            self._now, _, began = heapq.heappop(self._events)
+            if began is None:
+                self._queue.append(self._coming.popleft())
+            else:
+                self._worked_on -= 1
+                self._in_flight -= 1
+                took.append(self._now - began)
+                self._limit.end(began, self._now)
+                if self._limits[-1][1] != self._limit.limit:
+                    self._limits.append((self._now, self._limit.limit))
+                self._start()
+            self._serve(capacity)
         self._now = until
         return took
 
-    def _start(self, capacity: int) -> None:
+    def _start(self) -> None:
         while self._in_flight < self._limit.limit:
             self._in_flight += 1
             self._limit.begin(self._in_flight)
-            self._queue.append(self._now)
+            self._coming.append(self._now)
+            self._at(self._now + _ARRIVES_S, None)
+
+    def _serve(self, capacity: int) -> None:
         while self._worked_on < capacity and self._queue:
             self._worked_on += 1
-            self._count += 1
-            end = self._now + self._service_s()
-            heapq.heappush(self._ends, (end, self._count, self._queue.popleft()))
+            self._at(self._now + self._service_s(), self._queue.popleft())
+
+    def _at(self, time: float, began: float | None) -> None:
+        self._count += 1
+        heapq.heappush(self._events, (time, self._count, began))
 
 
 def best_fixed(capacity: int, lasts_s: float, service_s: Callable[[], float]) -> PhaseResult:

@@ -12,8 +12,10 @@ import pytest
 from tests.system import process_jobs as jobs
 
 from holdfast import CallTimeout, ProcessPool, Retry, WorkerLost
+from holdfast.limits.retry_budget import RetryBudget
 from holdfast.pools._child import wire
 from holdfast.pools._process_worker import WorkerProcess, _slots_of
+from holdfast.pools._retries import RETRIES, set_retry_budget
 
 pytestmark = pytest.mark.system
 
@@ -182,6 +184,25 @@ def test_deaths_in_the_middle_of_a_stream_lose_nothing(pool, tmp_path):
     finally:
         stop.set()
         shooter.join()
+
+
+def test_a_stream_in_a_storm_makes_no_more_retries_than_the_budget_has(pool):
+    """One for every tenth item and one more; an item that gets none has failed with its own error."""
+    before = set_retry_budget(RetryBudget(ratio=0.1, per_s=0.0))
+    try:
+        RETRIES.after_fork()
+        retry = Retry(5, wait=0.0, on=(ValueError,))
+        outcomes = list(pool.stream(jobs.fail, map(str, range(100)), outcomes=True, retry=retry))
+        spent, refused = RETRIES.counts()
+    finally:
+        set_retry_budget(before)
+        RETRIES.after_fork()
+
+    assert [str(outcome.error) for outcome in outcomes] == [str(n) for n in range(100)]
+    assert 10 <= spent <= 11
+    assert sum(outcome.attempts for outcome in outcomes) == 100 + spent
+    notes = [getattr(outcome.error, "__notes__", []) for outcome in outcomes]
+    assert sum(any("used up" in note for note in each) for each in notes) == refused
 
 
 def _until(condition, patience=10.0):

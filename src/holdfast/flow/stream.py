@@ -116,7 +116,7 @@ def stream(
             1,024 in all where a list, tuple or range is run through by blocking calls in less than
             20 microseconds an item.
         timeout: Longest run of one attempt in seconds; None is no bound.
-        retry: Call again after an error.
+        retry: Call again after an error, within the retry budget of the process.
         rate: How often calls may start.
         name: For logs and thread names.
 

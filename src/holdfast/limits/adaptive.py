@@ -77,8 +77,9 @@ class Adaptive:
         window_calls: Calls that make a window, at least 1.
         window_s: Seconds that a window lasts at least; it ends after a hundred times that with whatever
             it has.
-        percentile: Which percentile of the running times stands for a window, 0 to 100. The median is
-            steady where single calls take many times longer; a higher one reacts to those.
+        percentile: Which percentile of the running times stands for a window, 0 to 100. None is their mean,
+            in which no call counts for more than three medians: it shows a queue in which few wait, and is
+            steady where single calls take many times longer.
         overload: Whether an error that a call raised is a sign of overload; others don't count at all.
 
     Example:
@@ -93,7 +94,7 @@ class Adaptive:
     max_limit: int = 200
     window_calls: int = 30
     window_s: float = 0.1
-    percentile: float = 50.0
+    percentile: float | None = None
     overload: Callable[[BaseException], bool] = is_overload
 
     def __post_init__(self) -> None:
@@ -109,8 +110,8 @@ class Adaptive:
                 f"{self.min_limit} <= {self.initial} <= {self.max_limit}"
             )
             raise ValueError(msg)
-        if not 0 <= self.percentile <= 100:  # noqa: PLR2004 - per cent
-            msg = f"percentile must be from 0 to 100, not {self.percentile!r}"
+        if self.percentile is not None and not 0 <= self.percentile <= 100:  # noqa: PLR2004 - per cent
+            msg = f"percentile must be from 0 to 100, or None, not {self.percentile!r}"
             raise ValueError(msg)
 
     def counter(self, now: float) -> "AdaptiveLimit":

@@ -10,6 +10,12 @@ __all__ = ("CallGauge", "CallWindow")
 _MOST_KEPT: Final = 1024
 """Durations of one window that are kept; of more, the first stand for all."""
 
+_MOST_MEDIANS: Final = 3.0
+"""No call counts for more than this many medians in the mean of a window."""
+
+_DEEP: Final = 0.75
+"""A limit that falls to less than this share is a new one: what began before is expected to be slow."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallWindow:
@@ -20,7 +26,11 @@ class CallWindow:
         most_in_flight: Most calls in flight at once.
         calls: Calls that ended well.
         overloads: Calls that ended with a sign of overload: a 429 or 503, a timeout, a full pool.
-        ran_s: A percentile of the running times of those that ended well, in seconds; None without any.
+        ran_s: How long those that ended well took, in seconds (:func:`mean_of`, or a percentile); None
+            without any.
+        noise_s: The standard error of that: what chance alone makes of it.
+        alarm_per_s: In a window that was ended by slow calls: how many of them ended a second. None in any
+            other.
         delay_s: The mean time from a permit to the first step of the call, in seconds: how far this
             process is behind with its own work; None where nobody measured it.
     """
@@ -30,6 +40,8 @@ class CallWindow:
     calls: int
     overloads: int
     ran_s: float | None
+    noise_s: float = 0.0
+    alarm_per_s: float | None = None
     delay_s: float | None = None
 
     @property
@@ -42,8 +54,9 @@ class CallGauge:
     """Collects calls until they are a window. Not safe from several threads: its owner holds a lock.
 
     A call that began before the window did is not counted: it ran under another limit. A window ends
-    early, with a quarter of its calls, when all of the last ones were slower than ``alarm_s``: a server
-    that has lost its capacity is met with the next few calls, and not with the next window.
+    early when a quarter of its calls, all of the last ones, were slower than ``alarm_s``: a server that has
+    lost its capacity is met with the next few calls, and not with the next window. So these may have begun
+    before the window; but not before the limit last fell deeply, as they would be slow for what is past.
 
     Args:
         limit: The limit in force.
@@ -51,7 +64,8 @@ class CallGauge:
         least_calls: Calls that make a window, at least 1.
         least_s: Seconds that a window lasts at least.
         most_s: Seconds after which a window is one although it has fewer calls.
-        percentile: Which percentile of the running times stands for the window, 0 to 100.
+        percentile: Which percentile of the running times stands for the window, 0 to 100; None is their
+            mean, as in :func:`mean_of`.
     """
 
     __slots__ = (
@@ -67,7 +81,9 @@ class CallGauge:
         "_overloads",
         "_percentile",
         "_ran",
+        "_settled",
         "_slow",
+        "_slow_since",
         "_well",
     )
 
@@ -79,19 +95,24 @@ class CallGauge:
         least_calls: int,
         least_s: float,
         most_s: float,
-        percentile: float,
+        percentile: float | None,
     ) -> None:
         self._least_calls = least_calls
         self._least_s = least_s
         self._most_s = most_s
         self._percentile = percentile
+        self._limit = limit
+        self._settled = now  # a call that began earlier alarms nobody
         self.open(limit, now)
 
     def open(self, limit: int, now: float, alarm_s: float = math.inf) -> None:
         """Begin a window under ``limit``, in which calls of more than ``alarm_s`` seconds are alarming."""
+        if limit < _DEEP * self._limit:
+            self._settled = now
         self._limit = limit
         self._alarm_s = alarm_s
-        self._slow = 0
+        self._slow: list[float] = []  # the last ones in a row
+        self._slow_since = now  # when the first of them ended
         self._begun = now
         self._ran: list[float] = []
         self._well = self._overloads = self._delays = self._most_in_flight = 0
@@ -107,30 +128,65 @@ class CallGauge:
 
     def end(self, began: float, now: float, *, overload: bool) -> CallWindow | None:
         """Note that a call has ended; returns the window that it completes, or None."""
+        if not overload and began >= self._settled and self._alarms(now - began, now):
+            return self._alarm(now)
         if began < self._begun:
             return None
         if overload:
             self._overloads += 1
         else:
             self._well += 1
-            ran = now - began
             if len(self._ran) < _MOST_KEPT:
-                self._ran.append(ran)
-            self._slow = self._slow + 1 if ran > self._alarm_s else 0
+                self._ran.append(now - began)
         lasted = now - self._begun
         enough = self._well + self._overloads >= self._least_calls and lasted >= self._least_s
-        alarmed = self._slow * 4 >= self._least_calls
-        return self._window() if enough or alarmed or lasted >= self._most_s else None
+        return self._window(self._ran) if enough or lasted >= self._most_s else None
 
-    def _window(self) -> CallWindow:
+    def _alarms(self, ran: float, now: float) -> bool:
+        """Whether this is one slow call too many in a row."""
+        if ran <= self._alarm_s:
+            if self._slow:
+                self._slow = []
+            return False
+        if not self._slow:
+            self._slow_since = now
+        self._slow.append(ran)
+        return len(self._slow) * 4 >= self._least_calls
+
+    def _alarm(self, now: float) -> CallWindow:
+        self._well = len(self._slow)
+        took = now - self._slow_since
+        return self._window(self._slow, (self._well - 1) / took if took > 0.0 else math.inf)
+
+    def _window(self, ran: Sequence[float], alarm_per_s: float | None = None) -> CallWindow:
+        ran_s, noise_s = (None, 0.0) if not ran else mean_of(ran)
+        if ran and self._percentile is not None:
+            ran_s = percentile_of(ran, self._percentile)
         return CallWindow(
             limit=self._limit,
             most_in_flight=self._most_in_flight,
             calls=self._well,
             overloads=self._overloads,
-            ran_s=percentile_of(self._ran, self._percentile) if self._ran else None,
+            ran_s=ran_s,
+            noise_s=noise_s,
+            alarm_per_s=alarm_per_s,
             delay_s=self._delay_s / self._delays if self._delays else None,
         )
+
+
+def mean_of(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of ``values``, none counted for more than three medians, and its standard error.
+
+    By Little's law it is the mean by which one in ten that queues shows; the median shows nothing until half
+    of all do. What is cut off are single calls that take many times longer.
+    """
+    most = _MOST_MEDIANS * percentile_of(values, 50.0)
+    count = len(values)
+    mean = math.fsum(min(value, most) for value in values) / count
+    if count < 2:  # noqa: PLR2004 - of one nothing is known
+        return mean, 0.0
+    squares = math.fsum((min(value, most) - mean) ** 2 for value in values)
+    return mean, math.sqrt(squares / (count - 1) / count)
 
 
 def percentile_of(values: Sequence[float], percentile: float) -> float:

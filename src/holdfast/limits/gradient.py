@@ -53,7 +53,11 @@ class Gradient:
     ``base`` is what a call takes while nothing queues at the server, ``now`` what it took in the last
     window. If twenty in flight take twice the base, ten are worked on and ten wait; so ten are enough.
     ``room`` is one call for each stride: it keeps a small queue at the server, by whose shortness the
-    gradient sees that there is more to be had, and doubles while nothing resists.
+    gradient sees that there is more to be had, and doubles while nothing resists. ``now`` is taken less its
+    standard error: what may be chance is no queue.
+
+    A window that slow calls have ended early says where the server is, before times can: limit = ended a
+    second x base. Where a pause made them slow they end all at once, and nothing is cut.
 
     What its users asked for elsewhere, and have here:
 
@@ -76,7 +80,7 @@ class Gradient:
         measures its base by probes; Little, "A proof for the queuing formula L = lambda W" (1961).
     """
 
-    tolerance: float = 1.15
+    tolerance: float = 1.1
     cut: float = 0.8
     probe_every: int = 60
     healthy_s: float | None = None
@@ -103,15 +107,21 @@ class Gradient:
             return state
         if state.base_s is None:
             state = replace(state, base_s=self._healthy(window.ran_s))
-        if state.before_probe is not None:
-            return self._probed(state, window.ran_s)
-        if not window.is_busy:
-            return self._idle(state, window.ran_s)
-        if state.since_probe + 1 >= self.probe_every:
-            return self._probe(state, window.ran_s)
-        return self._follow(state, window)
+        if window.alarm_per_s is not None:
+            return self._alarmed(state, window, window.alarm_per_s)
+        return self._told(state, window, window.ran_s)
 
     # ------------------------------------------------------------ one step
+
+    def _told(self, state: GradientState, window: CallWindow, ran_s: float) -> GradientState:
+        """A window that came to its own end."""
+        if state.before_probe is not None:
+            return self._probed(state, ran_s)
+        if not window.is_busy:
+            return self._idle(state, ran_s)
+        if state.since_probe + 1 >= self.probe_every:
+            return self._probe(state, ran_s)
+        return self._follow(state, window)
 
     def _refused(self, state: GradientState) -> GradientState:
         limit = state.limit if state.before_probe is None else state.before_probe
@@ -142,14 +152,37 @@ class Gradient:
             before_probe=None,
         )
 
+    def _alarmed(self, state: GradientState, window: CallWindow, per_s: float) -> GradientState:
+        """All calls are slow: as many as the server ends now, in the time that one took while none queued.
+
+        Where the calls were held up by a pause, of this process or on the way, they end all at once; so
+        nothing is cut for it.
+        """
+        ran_s, base = window.ran_s or 0.0, state.base_s or 0.0
+        limit = state.limit if state.before_probe is None else state.before_probe
+        useless = self._count_useless(state, ran_s)
+        if useless > 1:
+            base, useless = self._healthy(ran_s), 0
+        wanted = min(limit, max(_DEEPEST * limit, self.tolerance * per_s * base))
+        return replace(
+            state,
+            limit=max(1.0, wanted),
+            base_s=base,
+            strides=0,
+            before_probe=None,
+            before_cut_s=ran_s if wanted < 0.9 * limit else state.before_cut_s,
+            useless_cuts=useless,
+        )
+
     def _follow(self, state: GradientState, window: CallWindow) -> GradientState:
         ran_s, base = window.ran_s or 0.0, state.base_s or 0.0
         useless = self._count_useless(state, ran_s)
         if useless > 1:
             base, useless = self._healthy(ran_s), 0
-        elif ran_s < 0.8 * base:
+        elif ran_s + 2.0 * window.noise_s < 0.8 * base:
             base = ran_s  # faster than it is known to be: known to be wrong
-        gradient = min(1.0, max(_DEEPEST, self.tolerance * base / ran_s)) if ran_s > 0.0 else 1.0
+        sure_s = max(0.0, ran_s - window.noise_s)  # longer than the base by more than chance
+        gradient = min(1.0, max(_DEEPEST, self.tolerance * base / sure_s)) if sure_s > 0.0 else 1.0
         strides = min(state.strides + 1, 16) if gradient == 1.0 else 0
         wanted = state.limit * gradient + self._room(state.limit, strides)
         wanted = min(wanted, max(state.limit, 5.0 * window.most_in_flight))

@@ -56,9 +56,9 @@ class RetryCounter:
         self.spent = 0  # retries
         self.refused = 0  # retries that there was nothing left for
 
-    def called(self) -> None:
-        """Note a first call."""
-        self._balance = min(self._balance + self._budget.ratio, self._budget.most)
+    def called(self, calls: int = 1) -> None:
+        """Note first calls."""
+        self._balance = min(self._balance + calls * self._budget.ratio, self._budget.most)
 
     def spend(self, now: float) -> bool:
         """Take one retry; False if there is none left."""

@@ -290,7 +290,7 @@ class AsyncCalls:
             ordered: Deliver in input order; otherwise as they complete.
             outcomes: Deliver :class:`Outcome` records instead of values, errors among them.
             buffer: Items beyond ``limit`` that may be between input and consumer; default ``limit``.
-            retry: Call again after an error.
+            retry: Call again after an error, within the retry budget of the process.
         """
         return self._stream(
             fn,
@@ -383,7 +383,7 @@ class AsyncCalls:
             items: Where the items come from, as for :meth:`stream`; must come to an end.
             limit: Most permits that this call holds at once; default all that the pool has.
             outcomes: Return :class:`Outcome` records, errors among them; then nothing raises.
-            retry: Call again after an error.
+            retry: Call again after an error, within the retry budget of the process.
 
         Returns:
             One value or record for each item.

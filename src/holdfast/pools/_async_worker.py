@@ -65,6 +65,10 @@ class WorkerHost(Protocol):
         """An item, one of those that have ended since the last note, ran so long."""
         ...
 
+    def retry_wait(self, attempt: int, error: BaseException) -> float | None:
+        """Seconds until an item is called again; None if it is not."""
+        ...
+
     def open_pass(self, time: float) -> None:
         """The first item of a pass of the loop is about to start."""
         ...
@@ -234,12 +238,10 @@ class AsyncWorker:
             self.attempts = attempt
             self.started = None
             judged = self._judge(failure)
-            delay = (
-                None
-                if engine.options.retry is None
-                else engine.options.retry.delay(attempt, judged)
-            )
-            if delay is None or engine.window.error is not None or engine.stopping:
+            if engine.window.error is not None or engine.stopping:
+                return None, judged
+            delay = engine.retry_wait(attempt, judged)
+            if delay is None:
                 return None, judged
             try:
                 await asyncio.sleep(delay)

@@ -111,13 +111,7 @@ class Guard(NamedTuple):
                 f"not tried again: {wait:.3f} s from now the inherited deadline has passed"
             )
             return None
-        if not RETRIES.spend():
-            error.add_note(
-                "not tried again: the retries of this process are used up for now, which is the sign of a "
-                "disturbance that retries would make worse (holdfast.set_retry_budget)"
-            )
-            return None
-        return wait
+        return wait if RETRIES.spend_on(error) else None
 
     async def _fall_back(
         self, error: Exception, attempts: int, args: tuple[Any, ...], kwargs: dict[str, Any]

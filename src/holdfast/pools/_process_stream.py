@@ -215,10 +215,9 @@ class ProcessStreamEngine(ProcessInput):
         ):
             item.lost += 1
             delay: float | None = 0.0
-        elif self.options.retry is not None:
-            delay = self.options.retry.delay(item.attempts, error)
         else:
-            delay = None
+            over = self._left or self.window.error is not None
+            delay = None if over else self.retry_wait(item.attempts, error, len(self.line))
         with self.lock:
             if delay is None or self._left or self.window.error is not None:
                 return False
@@ -324,7 +323,7 @@ class ProcessStreamEngine(ProcessInput):
     def let_go(self) -> None:
         """Stop, from the consumer's ``__del__``."""
         self._left = self.exhausted = True
-        finalize(self.close_soon, self.lock, self.admission.lock, TIMER.lock, Bridge.lock)
+        finalize(self.close_soon, self.lock, Bridge.lock, *self.end_locks())
 
     async def wait_closed(self) -> None:
         """Wait for the pulling task, if there is one."""

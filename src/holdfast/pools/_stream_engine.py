@@ -1,6 +1,7 @@
 """What the two engines of a stream have in common: the input, the window, the end."""
 
 import sys
+import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextvars import Context
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from holdfast._core.clock import Clock
 from holdfast.limits import Retry
 from holdfast.pools._admission import Admission
 from holdfast.pools._feed import Feed
+from holdfast.pools._stream_retry import StreamRetry
+from holdfast.pools._timer import TIMER
 from holdfast.pools._window import Window
 
 if TYPE_CHECKING:
@@ -71,6 +74,7 @@ class StreamEngine:
         "fn",
         "next_index",
         "options",
+        "retry",
         "take",
         "width",
         "window",
@@ -88,6 +92,7 @@ class StreamEngine:
         self.clock = clock
         self.fn = fn
         self.options = options
+        self.retry = None if options.retry is None else StreamRetry(options.retry)
         self._items = items
         across = options.limit if options.limit is not None else admission.limit
         self.width = options.limit if options.limit is not None else sys.maxsize
@@ -112,6 +117,20 @@ class StreamEngine:
         if done > self._timed:
             self.admission.timings.record(-1.0, seconds, done - self._timed)
             self._timed = done
+
+    def retry_wait(self, attempt: int, error: BaseException, ahead: int = 0) -> float | None:
+        """Seconds until an item is called again, after ``attempt`` raised ``error``; None if it is not.
+
+        ``ahead`` is how many of the items that were pulled have not been called.
+        """
+        if self.retry is None:
+            return None
+        return self.retry.wait(attempt, error, self.next_index - ahead)
+
+    def end_locks(self) -> tuple[threading.Lock, ...]:
+        """What the end of a stream takes, beside the lock of its engine."""
+        more = () if self.retry is None else self.retry.locks()
+        return self.admission.lock, TIMER.lock, *more
 
     def resume(self) -> None:
         """The consumer has made room; from any thread."""
@@ -143,6 +162,8 @@ class StreamEngine:
     def _finish(self) -> None:
         """Nothing of the stream is left to do: let go of everything, and tell the consumer."""
         self.admission.close_tally(self.window)
+        if self.retry is not None:
+            self.retry.note(self.window.done())
         self.fn = self.take = _nothing
         self._items = ()
         self.window.end()

@@ -39,7 +39,6 @@ from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_sweep import TurnSweep, late_item
 from holdfast.pools._thread_turn import ThreadTurn
 from holdfast.pools._threads import finalize
-from holdfast.pools._timer import TIMER
 
 __all__ = ("ThreadStreamEngine",)
 
@@ -386,7 +385,7 @@ class ThreadStreamEngine(StreamEngine):
     def let_go(self) -> None:
         """Stop, from the consumer's ``__del__``."""
         self._left = self.exhausted = True
-        finalize(self.close_soon, self.lock, self.admission.lock, TIMER.lock, Bridge.lock)
+        finalize(self.close_soon, self.lock, Bridge.lock, *self.end_locks())
 
     async def wait_closed(self) -> None:
         """Wait for the pulling task, if there is one; blocking calls are not waited for."""

@@ -58,6 +58,10 @@ class TurnHost(Protocol):
         """Work on this thread; returns what the thread does next."""
         ...
 
+    def retry_wait(self, attempt: int, error: BaseException, ahead: int = 0) -> float | None:
+        """Seconds until an item is called again; None if it is not."""
+        ...
+
     def turn_refused(self, error: Rejected) -> None:
         """The turn will never come."""
         ...
@@ -233,12 +237,9 @@ class ThreadTurn:
             tell_of(error)
         engine = self.engine
         while True:
-            delay = (
-                None
-                if engine.options.retry is None
-                else engine.options.retry.delay(self.attempts, error)
-            )
-            if delay is None or engine.window.error is not None or self.left:
+            over = engine.window.error is not None or self.left
+            delay = None if over else engine.retry_wait(self.attempts, error, len(engine.line))
+            if delay is None:
                 self.error = error
                 return
             self.started = None

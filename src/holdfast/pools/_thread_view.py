@@ -296,7 +296,7 @@ class ThreadCalls:
             buffer: Items beyond ``limit`` that may be between input and consumer. Default: ``limit``,
                 or up to 1,024 in all where a list, tuple or range is run through in less than 20
                 microseconds an item.
-            retry: Call again after an error.
+            retry: Call again after an error, within the retry budget of the process.
         """
         return self._stream(
             fn,
@@ -384,7 +384,7 @@ class ThreadCalls:
             items: Where the items come from, as for :meth:`stream`; must come to an end.
             limit: Most permits that this call holds at once; default all that the pool has.
             outcomes: Return :class:`Outcome` records, errors among them; then nothing raises.
-            retry: Call again after an error.
+            retry: Call again after an error, within the retry budget of the process.
 
         Returns:
             One value or record for each item.
