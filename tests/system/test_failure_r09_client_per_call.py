@@ -87,3 +87,121 @@ def test_forty_calls_at_once_leave_nothing(server):
 
     assert figures["during"] <= 40 + 8
     assert figures["after"] == 0
+
+
+BLOCKING = """
+import asyncio, gc, os, sys
+from concurrent.futures import ThreadPoolExecutor, wait
+import holdfast
+from tests.system.failure_programs import report
+
+url, = sys.argv[1:]
+N, THREADS = 40, 8
+CALL = dict(model="m", messages=[{"role": "user", "content": "q"}])
+BODY = {**CALL, "stream": False}
+kept = []
+
+def descriptors():
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
+
+def sync_dropped():                               # each call asks for a client, and drops it
+    sdk = holdfast.http.blocking.openai("agents", base_url=url, api_key="x", max_retries=0)
+    return sdk.chat.completions.create(**CALL).choices[0].message.role == "assistant"
+
+def sync_kept():                                  # each call asks for a client, and keeps it
+    kept.append(holdfast.http.blocking.openai("agents", base_url=url, api_key="x", max_retries=0))
+    return kept[-1].chat.completions.create(**CALL).choices[0].message.role == "assistant"
+
+def bare_kept():                                  # without an SDK
+    kept.append(holdfast.http.blocking.httpx("bare", trust_env=False))
+    return kept[-1].post(f"{url}/chat/completions", json=BODY).is_success
+
+async def one():
+    kept.append(holdfast.http.openai("agents", base_url=url, api_key="x", max_retries=0))
+    await kept[-1].chat.completions.create(**CALL)
+    return True
+
+async def httpx_async_dropped():
+    for _ in range(N):
+        answer = await holdfast.http.httpx("bare", trust_env=False).post(f"{url}/chat/completions", json=BODY)
+        assert answer.is_success
+    return N
+
+def in_turn(fn):
+    return sum(fn() for _ in range(N))
+
+def in_threads(fn):
+    with ThreadPoolExecutor(THREADS) as threads:
+        return sum(threads.map(lambda _: fn(), range(N)))
+
+def grow(work):
+    before = descriptors()
+    answered = work()
+    return answered, descriptors() - before
+
+sync_kept(), bare_kept(), asyncio.run(one())      # what is loaded once, and one connection each
+grown = {
+    "sync_dropped": grow(lambda: in_turn(sync_dropped)),
+    "sync_kept": grow(lambda: in_turn(sync_kept)),
+    "bare_kept": grow(lambda: in_turn(bare_kept)),
+    "sync_dropped_in_threads": grow(lambda: in_threads(sync_dropped)),
+    "sync_kept_in_threads": grow(lambda: in_threads(sync_kept)),
+    "bare_kept_in_threads": grow(lambda: in_threads(bare_kept)),
+    "async_across_loops": grow(lambda: in_turn(lambda: asyncio.run(one()))),
+    "httpx_async_dropped": grow(lambda: asyncio.run(httpx_async_dropped())),
+}
+open_now = descriptors()
+shared = len(holdfast.http.blocking.stats())
+holdfast.http.blocking.close()
+report(grown=grown, shared=shared, closed=open_now - descriptors(), kept=len(kept))
+"""
+
+
+def test_the_whole_program_rewritten_ends_with_no_descriptor_more(server):
+    """Forty calls in each of its ways, clients dropped or kept, in turn or in eight threads."""
+    figures = run_program(BLOCKING, server.openai_base_url).figures
+
+    grown = figures["grown"]
+    assert {way: answered for way, (answered, _) in grown.items()} == dict.fromkeys(grown, 40)
+    in_turn = {way: more for way, (_, more) in grown.items() if not way.endswith("threads")}
+    assert in_turn == dict.fromkeys(in_turn, 0)
+    # Eight threads at once have at most eight connections, of which one was there; more calls need no more.
+    assert all(more <= 7 for _, more in grown.values())
+    assert figures["shared"] == 2
+    assert figures["kept"] > 160
+    assert 2 <= figures["closed"] <= 16
+
+
+FORKED = """
+import os, sys
+import holdfast
+from tests.system.failure_programs import report
+
+url, = sys.argv[1:]
+
+def get(client):
+    return client.get(f"{url}/stats").is_success
+
+parents = holdfast.http.blocking.httpx("model", trust_env=False)
+answered = get(parents)
+child = os.fork()
+if child == 0:
+    try:
+        get(parents)
+    except holdfast.PoolClosed as refusal:
+        refused = "belongs to the parent" in str(refusal)
+    else:
+        refused = False
+    own = holdfast.http.blocking.httpx("model", trust_env=False)
+    os._exit(0 if refused and own is not parents and get(own) else 1)
+_, status = os.waitpid(child, 0)
+report(answered=answered, child=os.waitstatus_to_exitcode(status), after=get(parents))
+"""
+
+
+def test_a_child_after_a_fork_has_clients_of_its_own(server):
+    """Two processes on one connection would read each other's answers."""
+    figures = run_program(FORKED, server.base_url).figures
+
+    assert figures == {"answered": True, "child": 0, "after": True}

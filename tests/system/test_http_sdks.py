@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from anthropic import AsyncAnthropic
-from openai import AsyncAzureOpenAI
+from anthropic import Anthropic, AsyncAnthropic
+from openai import AsyncAzureOpenAI, AzureOpenAI
 
 import holdfast
 from holdfast.testing import ModelServer
@@ -126,3 +126,73 @@ async def test_a_refusal_at_the_gate_reaches_the_caller_as_the_sdks_error(server
 
     assert isinstance(refusal.value.__cause__, holdfast.QueueTimeout)
     await holder.close()
+
+
+# ---------------------------------------------------------------- for blocking code
+
+
+def ask_claude_blocking(server, **options):
+    client = holdfast.http.blocking.anthropic(
+        base_url=server.base_url, api_key="none", limit=3, **options
+    )
+    message = client.messages.create(model="any", max_tokens=50, messages=ASKED)
+    return message.content[0].text
+
+
+def ask_gpt_blocking(server):
+    client = holdfast.http.blocking.openai(base_url=server.openai_base_url, api_key="none", limit=3)
+    reply = client.chat.completions.create(model="any", messages=ASKED)
+    return reply.choices[0].message.content
+
+
+@pytest.fixture
+def blocking_clients():
+    yield holdfast.http.blocking
+    holdfast.http.blocking.close()
+
+
+async def test_calls_in_threads_share_a_few_connections(server, blocking_clients):
+    """Thirty objects of each SDK in threads, three connections each, and every call is answered."""
+    async with holdfast.ThreadPool(20) as threads:
+        replies = await asyncio.gather(
+            *(threads.run(ask_claude_blocking, server) for _ in range(30)),
+            *(threads.run(ask_gpt_blocking, server) for _ in range(30)),
+        )
+
+    assert all("blue" in reply for reply in replies)
+    shared = {(s.purpose, s.limit, s.requests) for s in blocking_clients.stats()}
+    assert shared == {("anthropic", 3, 30), ("openai", 3, 30)}
+    assert all(s.peak_in_flight <= 3 and s.in_flight == 0 for s in blocking_clients.stats())
+
+
+async def test_idle_connections_of_an_sdk_in_threads_are_closed(server, blocking_clients):
+    """The SDK's own client keeps them for as long as it likes; the sweeper is told otherwise."""
+    assert "blue" in await asyncio.to_thread(ask_claude_blocking, server, keepalive=0.1)
+    client = blocking_clients.anthropic(
+        base_url=server.base_url, api_key="none", limit=3, keepalive=0.1
+    )
+    pool = client._client._transport._inner._pool
+
+    async with asyncio.timeout(20):
+        while pool.connections:
+            await asyncio.sleep(0.01)
+
+
+async def test_any_blocking_client_of_the_two_can_be_given(server, blocking_clients):
+    """Also those for other clouds, and the user's own class; its end closes nothing of others."""
+
+    class Mine(Anthropic):
+        pass
+
+    def ask():
+        with blocking_clients.client_for(Mine, base_url=server.base_url, api_key="x") as mine:
+            assert isinstance(mine, Mine)
+            mine.messages.create(model="any", max_tokens=50, messages=ASKED)
+        azure = blocking_clients.client_for(
+            AzureOpenAI, "azure", azure_endpoint=server.base_url, api_key="x", api_version="1"
+        )
+        assert isinstance(azure, AzureOpenAI)
+        again = blocking_clients.client_for(Mine, base_url=server.base_url, api_key="x")
+        return again.messages.create(model="any", max_tokens=50, messages=ASKED)
+
+    assert "blue" in (await asyncio.to_thread(ask)).content[0].text

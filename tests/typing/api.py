@@ -351,6 +351,11 @@ async def shared_clients_are_the_libraries_own() -> None:
     assert_type(holdfast.http.openai(api_key="x"), openai.AsyncOpenAI)
     assert_type(holdfast.http.anthropic(api_key="x"), anthropic.AsyncAnthropic)
     assert_type(holdfast.http.stats()[0].in_flight, int)
+    assert_type(holdfast.http.blocking.httpx("llm"), httpx.Client)
+    assert_type(holdfast.http.blocking.httpx2("llm", keepalive=5), httpx2.Client)
+    assert_type(holdfast.http.blocking.openai(api_key="x"), openai.OpenAI)
+    assert_type(holdfast.http.blocking.anthropic(api_key="x"), anthropic.Anthropic)
+    assert_type(holdfast.http.blocking.stats()[0].queued, int)
 
 
 async def connect() -> Tool:

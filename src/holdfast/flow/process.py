@@ -90,7 +90,10 @@ async def run_process(
     Raises:
         TypeError, ValueError: Before start: an argument is none.
         OSError: Before start: there is no such program or folder, or it may not be run.
-        UnderPressure: Before start: the system had no descriptor or process for it, several times.
+        UnderPressure: Before start: there was no room for its pipes among the process's descriptors
+            (:data:`holdfast.track.DESCRIPTORS`) within ten seconds, or ``timeout`` if that is shorter,
+            and the message names who holds them; or the system had no descriptor or process for it,
+            several times.
         Rejected: Before start: the pool refused.
         CallTimeout: After start: it ran longer than ``timeout``, and was ended. ``result`` is what
             there was until then; ``stopped`` is False if something could not be ended.

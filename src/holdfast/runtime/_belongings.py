@@ -134,7 +134,8 @@ class Belongings:
     def http(self) -> "Http":
         """Shared HTTP clients of the running loop, as :data:`holdfast.http`: ``rt.http()``, ``rt.http.openai()``.
 
-        Those of the runtime's own loop are closed with it, those of another loop with that.
+        Those of the runtime's own loop are closed with it, those of another loop with that. The blocking
+        ones, ``rt.http.blocking.httpx2()``, are closed with it.
         """
         from holdfast.track.http import http  # noqa: PLC0415 - not every program calls anybody
 
@@ -142,6 +143,7 @@ class Belongings:
             self._check_open()
             if self._task is not None:
                 self._estate.own(http)
+            self._estate.own(http.blocking)
         return http
 
     async def subprocess(self, cmd: "Command", **options: Any) -> "ProcessResult":

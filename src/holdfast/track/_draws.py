@@ -38,8 +38,8 @@ class Supply(Protocol):
         """Its descriptors are open."""
         ...
 
-    def return_(self, draw: "Draw", /) -> None:
-        """Its descriptors are closed."""
+    def return_(self, draw: "Draw", /, keep: int = 0) -> None:
+        """Its descriptors are closed, but for ``keep`` of them."""
         ...
 
     def return_later(self, draw: "Draw", /) -> None:
@@ -76,6 +76,15 @@ class Draw:
     def opened(self) -> None:
         """They are open now: the system counts them from here on."""
         self._supply.opened(self)
+
+    def keep(self, count: int) -> None:
+        """Give back all but some of them: the others are closed, or will not be opened.
+
+        Args:
+            count: How many are open, or will be; 0 or more. More than there are changes nothing.
+        """
+        if count < self.count:
+            self._supply.return_(self, keep=count)
 
     def give_back(self) -> None:
         """They are closed, or will not be opened; may be repeated."""

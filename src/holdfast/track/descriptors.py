@@ -197,15 +197,15 @@ class DescriptorSupply:
                 draw.is_open = True
                 self._opening -= draw.count if draw.era == self._era else 0
 
-    def return_(self, draw: Draw) -> None:
-        """The descriptors of a ``draw`` are closed."""
-        self.return_later(draw)
+    def return_(self, draw: Draw, keep: int = 0) -> None:
+        """The descriptors of a ``draw`` are closed, but for ``keep`` of them."""
+        self.return_later(draw, keep)
         if self._line:
             self._pump()
 
-    def return_later(self, draw: Draw) -> None:
+    def return_later(self, draw: Draw, keep: int = 0) -> None:
         """Do the same as :meth:`return_` from where no lock can be taken."""
-        count, draw.count = draw.count, 0
+        count, draw.count = draw.count - keep, keep
         if count:
             self._returned.put((draw.owner, count, self._is_opening(draw)))
 

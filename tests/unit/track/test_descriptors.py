@@ -254,3 +254,19 @@ def test_the_process_itself_is_read():
     with open("/dev/null"):
         assert supply.left() <= before
     assert supply.left() > 0
+
+
+def test_a_part_of_a_draw_can_be_given_back():
+    """What is kept stays drawn; who waits is served from the rest; more than there are is no error."""
+    supply = DescriptorSupply(lambda: (None, None), lambda: 10)
+    draw = supply.take(8, owner="starting")
+
+    draw.keep(3)
+    draw.keep(9)
+
+    assert (draw.count, supply.drawn, supply.holders()) == (3, 3, (("starting", 3),))
+    draw.opened()
+    assert supply.left() == 7
+    draw.keep(0)
+    draw.give_back()
+    assert (supply.drawn, supply.holders()) == (0, ())

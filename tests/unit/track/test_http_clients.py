@@ -1,12 +1,12 @@
 """Shared clients: one for each loop and purpose, bounded, swept, and closed with their loop."""
 
 import asyncio
-import contextlib
 import errno
 import gc
 import os
 
 import pytest
+from tests.unit.track.http_server import Server
 
 import holdfast
 from holdfast.track import opened
@@ -29,50 +29,6 @@ async def get(library, url, **options):
         async with here.get(url) as response:
             return await response.text()
     return (await here.get(url)).text
-
-
-class Server:
-    """Keeps connections open, and knows how many. ``/slow`` answers when it is let go."""
-
-    def __init__(self):
-        self.open = self.peak = self.requests = 0
-        self.go = asyncio.Event()
-        self._tasks = set()
-
-    async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *error):
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader, writer):
-        self._tasks.add(asyncio.current_task())
-        self.open += 1
-        self.peak = max(self.peak, self.open)
-        try:
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                while True:
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    self.requests += 1
-                    path = head.split()[1]
-                    if path == b"/slow":
-                        await self.go.wait()
-                    if path == b"/endless":
-                        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nbegin")
-                        await writer.drain()
-                        await reader.read()
-                        return
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                    await writer.drain()
-        finally:
-            self.open -= 1
-            self._tasks.discard(asyncio.current_task())
-            writer.close()
 
 
 @pytest.fixture

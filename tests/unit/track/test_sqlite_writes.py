@@ -99,6 +99,19 @@ async def test_writes_that_wait_share_one_commit(db):
     assert await db.fetch_all(WORDS) == [(str(n),) for n in range(20)]
 
 
+async def test_a_thousand_sessions_that_write_at_once_pay_for_one_commit(path, monkeypatch):
+    """As many as the default line takes; however long they take here to be executed."""
+    monkeypatch.setattr("holdfast.track._sqlite.writer._LONGEST", 3600.0)
+    async with holdfast.sqlite(path, schema=SCHEMA) as db:
+        await db.execute(INSERT, ("first",))  # the file and the schema are there
+        before = db.stats().commits
+
+        await together(db, *(db.execute(INSERT, (str(n),)) for n in range(1000)))
+
+        assert db.stats().commits - before == 2  # the one that kept the writer busy, and the group
+    assert on_disk(path) == ["first", *map(str, range(1000))]
+
+
 async def test_one_that_fails_does_not_touch_its_neighbours(db, path):
     """A broken constraint is told to who broke it, and to nobody else."""
     outcomes = await together(

@@ -1,1 +1,1 @@
-"""HTTP clients that are shared, bounded before their pool, and closed with their loop."""
+"""HTTP clients that are shared, bounded before their pool, and closed with their loop, or with the process."""

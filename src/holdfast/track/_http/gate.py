@@ -4,7 +4,6 @@ Purpose: a client's own pool is a poor queue. httpx looks at every connection fo
 waits, and answers none of a thousand; all of them wait for ten minutes without a word about who holds
 the connections. Here a request waits before the client, in O(1), and the error names the holders.
 
-States of a ticket: out (its request is under way, its response may still be read) -> back, once.
 Guarantees: at most ``limit`` tickets are out; nobody overtakes; who is cancelled leaves in O(1), and a
 ticket that was just handed to somebody who has gone goes to the next. Everything happens on the loop's
 own thread; a ticket that the collector finds elsewhere is brought there.
@@ -12,139 +11,37 @@ own thread; a ticket that the collector finds elsewhere is brought there.
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
 
-from holdfast._core import clock
-from holdfast.errors import PoolClosed, QueueFull, QueueTimeout
-from holdfast.pools.deadline import remaining
-from holdfast.track._site import Site, caller
+from holdfast.track._http.plan import Plan
+from holdfast.track._http.tickets import Door, Ticket
+from holdfast.track._site import caller
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ("Gate", "HttpStats", "Ticket")
-
-_SHOWN: Final = 5
+__all__ = ("Gate", "gate_for")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpStats:
-    """One reading of a shared client.
-
-    Attributes:
-        purpose: What it is for.
-        library: ``"aiohttp"``, ``"httpx"`` or ``"httpx2"``.
-        limit: Most requests under way at once.
-        in_flight: Requests under way, those whose response is still being read among them.
-        queued: Requests that wait.
-        peak_in_flight: Most that were under way at once.
-        requests: Requests that were let through.
-        refused: Requests that were refused while they waited, or before.
-        abandoned: Responses that nobody read on, and that were closed.
-        shortages: How often the system had no descriptor for a new connection.
-        holders: Who is under way: what, since when, and the line that asked, the oldest first.
-    """
-
-    purpose: str
-    library: str
-    limit: int
-    in_flight: int
-    queued: int
-    peak_in_flight: int
-    requests: int
-    refused: int
-    abandoned: int
-    shortages: int
-    holders: tuple[str, ...]
-
-
-class Ticket:
-    """The right to one request and its response.
-
-    Attributes:
-        what: Method and host.
-        site: The line that asked.
-        since: When it was handed out, on the clock in use.
-        progress: Says how far the reader of the response has come, or None while it is at work.
-        abandon: Closes the response, for a reader that does not come back.
-    """
-
-    __slots__ = (
-        "_back",
-        "_gate",
-        "abandon",
-        "progress",
-        "seen",
-        "since",
-        "site",
-        "still_since",
-        "what",
-    )
-
-    def __init__(self, gate: "Gate", what: str, site: Site) -> None:
-        self._gate = gate
-        self._back = False
-        self.what = what
-        self.site = site
-        self.since = clock.now()
-        self.progress: Callable[[], object | None] | None = None
-        self.abandon: Callable[[], None] | None = None
-        self.seen: object | None = None
-        self.still_since = self.since
-
-    def give_back(self) -> None:
-        """The request is over; may be repeated, from any thread."""
-        if self._back:
-            return
-        self._back = True
-        self.progress = self.abandon = None
-        self._gate.take_back(self)
-
-    def __str__(self) -> str:
-        return f"{self.what} since {clock.now() - self.since:.1f} s, asked for at {self.site}"
-
-
-class Gate:
+class Gate(Door):
     """Lets ``limit`` requests through at once. One for each client, and so for each loop."""
 
     def __init__(
         self, purpose: str, limit: int, *, max_queue: int, queue_timeout: float | None
     ) -> None:
-        self.purpose = purpose
-        self.limit = limit
-        self._max_queue = max_queue
-        self._queue_timeout = queue_timeout
+        super().__init__(
+            f"http {purpose!r}",
+            purpose,
+            limit,
+            max_queue=max_queue,
+            queue_timeout=queue_timeout,
+            ends_with="event loop",
+        )
         self._loop = asyncio.get_running_loop()
-        self._out: dict[Ticket, None] = {}
         self._granted = 0  # handed to somebody who has not taken it yet
         self._line: OrderedDict[asyncio.Future[None], None] = OrderedDict()
-        self._closed = False
-        self.peak = 0
-        self.requests = 0
-        self.refused = 0
-        self.abandoned = 0
-        self.shortages = 0
 
-    def out(self) -> list[Ticket]:
-        """Return the tickets that are out, the oldest first."""
-        return list(self._out)
-
-    def stats(self, library: str) -> HttpStats:
-        """Return one reading."""
-        return HttpStats(
-            purpose=self.purpose,
-            library=library,
-            limit=self.limit,
-            in_flight=len(self._out),
-            queued=len(self._line),
-            peak_in_flight=self.peak,
-            requests=self.requests,
-            refused=self.refused,
-            abandoned=self.abandoned,
-            shortages=self.shortages,
-            holders=tuple(map(str, self._out)),
-        )
+    @property
+    def queued(self) -> int:
+        """How many wait."""
+        return len(self._line)
 
     async def enter(self, what: str) -> Ticket:
         """Wait for a ticket.
@@ -160,27 +57,13 @@ class Gate:
             await self._wait(what)
             self._granted -= 1
         ticket = Ticket(self, what, site)
-        self._out[ticket] = None
-        self.requests += 1
-        self.peak = max(self.peak, len(self._out))
+        self._let_out(ticket)
         return ticket
-
-    def _check_open(self) -> None:
-        if self._closed:
-            msg = f"http {self.purpose!r} was closed with its event loop; ask for it again in the loop that runs"
-            raise PoolClosed(msg)
 
     async def _wait(self, what: str) -> None:
         if len(self._line) >= self._max_queue:
-            self.refused += 1
-            msg = (
-                f"http {self.purpose!r}: {len(self._line)} requests wait for {self.limit}, and max_queue is "
-                f"{self._max_queue}; {self._advice()}"
-            )
-            raise QueueFull(msg)
-        left, patience = remaining(), self._queue_timeout
-        if left is not None:
-            patience = left if patience is None else min(left, patience)
+            raise self._too_many()
+        patience = self._patience()
         place: asyncio.Future[None] = self._loop.create_future()
         self._line[place] = None
         try:
@@ -188,9 +71,7 @@ class Gate:
                 await place
         except TimeoutError:
             self._withdraw(place)
-            self.refused += 1
-            msg = f"http {self.purpose!r}: {what} waited {patience:g} s and was not sent; {self._advice()}"
-            raise QueueTimeout(msg) from None
+            raise self._too_long(what, patience or 0.0) from None
         except BaseException:
             self._withdraw(place)
             raise
@@ -200,14 +81,6 @@ class Gate:
         if place.done() and not place.cancelled() and place.exception() is None:
             self._granted -= 1
             self._serve()
-
-    def _advice(self) -> str:
-        held = [str(ticket) for ticket in list(self._out)[:_SHOWN]]
-        more = len(self._out) - len(held)
-        return (
-            "bound the calls in front of the client (an AsyncPool), raise limit, or close responses sooner. "
-            f"Under way: {'; '.join(held) or 'nothing'}{f'; and {more} more' if more else ''}"
-        )
 
     def take_back(self, ticket: Ticket) -> None:
         """A ticket's request is over; from any thread."""
@@ -237,8 +110,14 @@ class Gate:
     def close(self) -> None:
         """Refuse what waits, and all that comes."""
         self._closed = True
-        msg = f"http {self.purpose!r} was closed with its event loop before the request was sent"
         while self._line:
             place, _ = self._line.popitem(last=False)
             if not place.done():
-                place.set_exception(PoolClosed(msg))
+                place.set_exception(self._no_more())
+
+
+def gate_for(plan: Plan) -> Callable[[int], Gate]:
+    """Return what makes the gate of a plan, as wide as it is told."""
+    return lambda limit: Gate(
+        plan.purpose, limit, max_queue=plan.max_queue, queue_timeout=plan.queue_timeout
+    )

@@ -12,16 +12,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from holdfast.track._http.gate import Gate, HttpStats
+from holdfast.track._http.plan import Held, Plan, of_purpose
 from holdfast.track._http.sweeper import Sweeper
+from holdfast.track._http.tickets import HttpStats
 from holdfast.track._loop_end import LoopEnd
-from holdfast.track._registry import REGISTRY, Record
-from holdfast.track._site import caller
-from holdfast.track.descriptors import DESCRIPTORS
 
-__all__ = ("Plan", "Shared", "clients_here", "fitting_gate")
+__all__ = ("Shared", "clients_here")
 
 log = logging.getLogger("holdfast.track")
 
@@ -29,54 +27,28 @@ _KEY: Final = "_holdfast_http"
 _END_S: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is asked of a shared client; two that ask for the same purpose must agree.
+@dataclass(slots=True, kw_only=True)
+class Shared(Held):
+    """A client that is shared by the coroutines of a loop.
 
     Attributes:
-        library: Which client.
-        purpose: What for.
-        limit: Most requests at once.
-        max_queue: Most that wait.
-        queue_timeout: Longest wait in seconds.
-        keepalive: Seconds that an idle connection stays open.
-        idle_timeout: Seconds after which a response without a reader is closed.
-        more: Further arguments of the client's own.
+        sweeper: Looks after it.
+        close: Closes it.
     """
 
-    library: str
-    purpose: str
-    limit: int
-    max_queue: int
-    queue_timeout: float | None
-    keepalive: float
-    idle_timeout: float
-    more: tuple[tuple[str, Any], ...]
-
-
-@dataclass(slots=True, kw_only=True)
-class Shared:
-    """A client that is shared, and what belongs to it."""
-
-    plan: Plan
-    client: Any
-    gate: Gate
     sweeper: Sweeper
     close: Callable[[], Awaitable[None]]
-    is_closed: Callable[[], bool]
-    record: Record | None = None
 
     async def aclose(self) -> None:
         """Close it."""
-        self.gate.close()
+        self.door.close()
         await self.sweeper.aclose()
         try:
             async with asyncio.timeout(_END_S):
                 await self.close()
         except Exception:
-            log.exception("http %r: could not be closed", self.plan.purpose)
-        if self.record is not None:
-            self.record.drop()
+            log.exception("%s: could not be closed", self.door.name)
+        self.forget()
 
 
 class Clients:
@@ -97,33 +69,12 @@ class Clients:
         loop.__dict__["close"] = close_after_the_clients  # this loop's alone
 
     def get(self, plan: Plan, make: Callable[[Plan], Shared]) -> Shared:
-        """Return the client of a purpose, a new one if there is none or somebody has closed it.
-
-        Raises:
-            ValueError: There is one, and it was asked for differently.
-        """
-        key = (plan.library, plan.purpose)
-        found = self.shared.get(key)
-        if found is not None and not found.is_closed():
-            if found.plan != plan:
-                where = found.record.told().where if found.record is not None else "?"
-                msg = (
-                    f"http {plan.purpose!r} is there already, made at {where} with other arguments; name "
-                    "another purpose, or ask for the same"
-                )
-                raise ValueError(msg)
-            return found
-        if found is not None:
-            found.gate.close()
-            if found.record is not None:
-                found.record.drop()
-        shared = make(plan)
-        self.shared[key] = shared
-        return shared
+        """Return the client of a purpose; see :func:`of_purpose`."""
+        return of_purpose(self.shared, plan, make)
 
     def stats(self) -> tuple[HttpStats, ...]:
         """Return a reading of each."""
-        return tuple(s.gate.stats(s.plan.library) for s in self.shared.values())
+        return tuple(s.door.stats(s.plan.library) for s in self.shared.values())
 
     async def aclose(self) -> None:
         """Close all of them, the youngest first."""
@@ -150,40 +101,3 @@ def clients_here() -> Clients:
     if clients is None:
         clients = loop.__dict__[_KEY] = Clients(loop)
     return clients
-
-
-def fitting_gate(plan: Plan) -> tuple[Gate, Callable[[Any], Record]]:
-    """Return a gate as wide as was asked for, or as the process has descriptors for.
-
-    Returns:
-        The gate, and what puts the client into the registry.
-
-    Raises:
-        UnderPressure: There is not one descriptor to be had.
-    """
-    owner = f"http {plan.purpose!r}"
-    draw = DESCRIPTORS.take(plan.limit, owner=owner, least=1, timeout=0.0, is_open=True)
-    if draw.count < plan.limit:
-        log.warning(
-            "http %r: a limit of %d was asked for, and there are descriptors for %d: that many requests "
-            "run at once",
-            plan.purpose,
-            plan.limit,
-            draw.count,
-        )
-    gate = Gate(
-        plan.purpose, draw.count, max_queue=plan.max_queue, queue_timeout=plan.queue_timeout
-    )
-    site = caller()
-
-    def record(client: Any) -> Record:
-        return REGISTRY.add(
-            client,
-            site=site,
-            owner=owner,
-            kind=f"{plan.library} client",
-            name=plan.purpose,
-            draw=draw,
-        )
-
-    return gate, record

@@ -15,15 +15,42 @@ from contextlib import suppress
 from typing import Final
 
 from holdfast._core import clock
-from holdfast.track._http.gate import Gate
+from holdfast.track._http.tickets import Door
 
-__all__ = ("Sweeper",)
+__all__ = ("Sweeper", "close_unread", "pause_between_looks")
 
 log = logging.getLogger("holdfast.track")
 
 _FEWEST: Final = 0.02
 _LOOKS: Final = 4
 """Looks in each of the spans that are watched: what is due is found late by a quarter of its span."""
+
+
+def pause_between_looks(*spans: float) -> float:
+    """Seconds from one look to the next, where ``spans`` are what is watched."""
+    return max(_FEWEST, min(spans) / _LOOKS)
+
+
+def close_unread(door: Door, idle_timeout: float) -> None:
+    """Close the responses that nobody has read on for ``idle_timeout`` seconds, and log their lines."""
+    now = clock.now()
+    for ticket in door.out():
+        progress, abandon = ticket.progress, ticket.abandon
+        if progress is None or abandon is None:
+            continue  # the response is not there yet, or over by now
+        seen = progress()
+        still = now - ticket.still_since
+        if seen is None or seen != ticket.seen:
+            ticket.seen = seen
+            ticket.still_since = now
+        elif still >= idle_timeout and abandon() is not False:
+            door.abandoned += 1
+            log.warning(
+                "%s: nobody has read the response of %s for %.1f s, so it was closed; use a `with` block",
+                door.name,
+                ticket,
+                still,
+            )
 
 
 class Sweeper:
@@ -39,7 +66,7 @@ class Sweeper:
 
     def __init__(
         self,
-        gate: Gate,
+        gate: Door,
         *,
         idle_timeout: float,
         keepalive: float,
@@ -48,9 +75,8 @@ class Sweeper:
         self._gate = gate
         self._idle_timeout = idle_timeout
         self._reap = reap
-        self._pause = max(
-            _FEWEST, (idle_timeout if reap is None else min(idle_timeout, keepalive)) / _LOOKS
-        )
+        spans = (idle_timeout,) if reap is None else (idle_timeout, keepalive)
+        self._pause = pause_between_looks(*spans)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -66,24 +92,7 @@ class Sweeper:
     def look(self) -> None:
         """The time has come."""
         self._timer = None
-        now = clock.now()
-        for ticket in self._gate.out():
-            progress = ticket.progress
-            if progress is None:
-                continue  # the response is not there yet
-            seen = progress()
-            if seen is None or seen != ticket.seen:
-                ticket.seen = seen
-                ticket.still_since = now
-            elif now - ticket.still_since >= self._idle_timeout and ticket.abandon is not None:
-                self._gate.abandoned += 1
-                log.warning(
-                    "http %r: nobody has read the response of %s for %.1f s, so it was closed; use `async with`",
-                    self._gate.purpose,
-                    ticket,
-                    now - ticket.still_since,
-                )
-                ticket.abandon()
+        close_unread(self._gate, self._idle_timeout)
         if self._reap is None:
             if self._gate.out():
                 self.start()

@@ -4,7 +4,7 @@ import asyncio
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from aiohttp.client_reqrep import ClientRequest
@@ -12,9 +12,13 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from holdfast.track._http.connecting import patiently
-from holdfast.track._http.gate import Gate, Ticket
-from holdfast.track._http.shared import Plan, Shared, fitting_gate
+from holdfast.track._http.gate import Gate, gate_for
+from holdfast.track._http.plan import Plan, fitting
+from holdfast.track._http.shared import Shared
 from holdfast.track._http.sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from holdfast.track._http.tickets import Ticket
 
 __all__ = ("Connector", "Response", "make_session")
 
@@ -82,7 +86,7 @@ def make_session(plan: Plan) -> Shared:
     Raises:
         UnderPressure: There is no descriptor left for it.
     """
-    gate, record = fitting_gate(plan)
+    gate, record = fitting(plan, gate_for(plan))
     sweeper = Sweeper(gate, idle_timeout=plan.idle_timeout, keepalive=plan.keepalive, reap=None)
     connector = Connector(
         gate, sweeper.start, patience=plan.queue_timeout, keepalive_timeout=plan.keepalive
@@ -93,13 +97,12 @@ def make_session(plan: Plan) -> Shared:
         await session.close()
         await asyncio.sleep(0)  # the transports close their sockets in the next pass
 
-    shared = Shared(
+    return Shared(
         plan=plan,
         client=session,
-        gate=gate,
+        door=gate,
         sweeper=sweeper,
         close=close,
         is_closed=lambda: session.closed,
+        record=record(session),
     )
-    shared.record = record(session)
-    return shared

@@ -1,24 +1,22 @@
-"""Shared clients of httpx and httpx2, and of the SDKs that are made of them.
-
-The two are alike and are no relatives: what is said of one here is said of both, by their module. A class
-is made for each kind of client; it wraps the transport that the client would have made for itself, so
-that proxies, certificates and an SDK's own transport over aiohttp stay what they are.
-"""
+"""Shared clients of httpx and httpx2, and of the SDKs that are made of them, for coroutines."""
 
 import asyncio
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from holdfast.errors import CallTimeout
 from holdfast.track._http.connecting import patiently
-from holdfast.track._http.gate import Gate, Ticket
-from holdfast.track._http.shared import Plan, Shared, fitting_gate
+from holdfast.track._http.gate import Gate, gate_for
+from holdfast.track._http.httpx_classes import Kind, Wrapping, make_client
+from holdfast.track._http.plan import Plan, fitting
+from holdfast.track._http.shared import Shared
 from holdfast.track._http.sweeper import Sweeper
+from holdfast.track._http.tickets import Ticket
 
-__all__ = ("make_client",)
+__all__ = ("make_shared",)
 
 
 class Watched:
@@ -98,7 +96,7 @@ class Body:
     def abandon(self) -> None:
         """Close it, for a reader that has not come back."""
         self._failure = CallTimeout(
-            f"http {self._watched.gate.purpose!r}: nobody had read the response of {self._ticket} for "
+            f"{self._watched.gate.name}: nobody had read the response of {self._ticket} for "
             f"{self._watched.plan.idle_timeout:g} s, so it was closed; read it on sooner",
             stopped=True,
         )
@@ -166,22 +164,8 @@ class BehindTheGate:
         await self._inner.aclose()
 
 
-class Undying:
+class Undying(Wrapping):
     """A client that many share: closed with its event loop, and by nobody before."""
-
-    transport_class: type[BehindTheGate]
-
-    def __init__(self, watched: Watched, **more: Any) -> None:
-        self._holdfast = watched
-        super().__init__(**more)
-
-    def _init_transport(self, *args: Any, **more: Any) -> Any:
-        above: Any = super()
-        return self.transport_class(above._init_transport(*args, **more), self._holdfast)  # noqa: SLF001 - what SDKs override too
-
-    def _init_proxy_transport(self, *args: Any, **more: Any) -> Any:
-        above: Any = super()
-        return self.transport_class(above._init_proxy_transport(*args, **more), self._holdfast)  # noqa: SLF001 - likewise
 
     async def aclose(self) -> None:
         """Do nothing: others use it as well. It is closed when its event loop ends."""
@@ -198,24 +182,10 @@ class Undying:
         await above.aclose()
 
 
-_classes: dict[tuple[type[Any], ModuleType], type[Any]] = {}
+_KIND: Final = Kind(Undying, BehindTheGate, "AsyncBaseTransport", Body, "AsyncByteStream")
 
 
-def _shared_class(base: type[Any], module: ModuleType) -> type[Any]:
-    """Return ``base`` with what is said here, for httpx or for httpx2."""
-    found = _classes.get((base, module))
-    if found is None:
-        body = type("SharedBody", (Body, module.AsyncByteStream), {})
-        transport = type(
-            "SharedTransport", (BehindTheGate, module.AsyncBaseTransport), {"body_class": body}
-        )
-        name = f"Shared{base.__name__.lstrip('_')}"
-        found = type(name, (Undying, base), {"transport_class": transport})
-        _classes[base, module] = found
-    return found
-
-
-def make_client(base: type[Any], module: ModuleType, plan: Plan) -> Shared:
+def make_shared(base: type[Any], module: ModuleType, plan: Plan) -> Shared:
     """Make a client for the loop that runs.
 
     Args:
@@ -226,22 +196,16 @@ def make_client(base: type[Any], module: ModuleType, plan: Plan) -> Shared:
     Raises:
         UnderPressure: There is no descriptor left for it.
     """
-    gate, record = fitting_gate(plan)
+    gate, record = fitting(plan, gate_for(plan))
     watched = Watched(gate, plan)
-    limits = module.Limits(
-        max_connections=gate.limit,
-        max_keepalive_connections=gate.limit,
-        keepalive_expiry=plan.keepalive,
-    )
-    client = _shared_class(base, module)(watched, **{"limits": limits, **dict(plan.more)})
+    client = make_client(_KIND, base, module, plan, watched, gate.limit)
     close: Callable[[], Awaitable[None]] = client.close_for_good
-    shared = Shared(
+    return Shared(
         plan=plan,
         client=client,
-        gate=gate,
+        door=gate,
         sweeper=watched.sweeper,
         close=close,
         is_closed=lambda: bool(client.is_closed),
+        record=record(client),
     )
-    shared.record = record(client)
-    return shared

@@ -34,10 +34,12 @@ __all__ = ("Writer",)
 
 log = logging.getLogger("holdfast.track")
 
-_MOST: Final = 512
+_MOST: Final = 1024
 _BATCH: Final = 32
 _LONGEST: Final = 0.020
-"""A group takes in no more when it has so many jobs, or has run for so long; so many at once."""
+"""A group takes in no more when it has so many jobs (what the default ``max_queue`` lets wait is one group,
+and one write to the disk), or has run for so long; so many at once. A group that SQLite rolls back costs a
+commit for each of its jobs, so it does not grow without end."""
 
 
 class Writer(Patience):

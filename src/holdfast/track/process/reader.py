@@ -39,6 +39,11 @@ class Reader:
         self._last = False
         self.ended: asyncio.Future[None] = loop.create_future()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the pipe is not closed yet."""
+        return self._fd >= 0
+
     def start(self) -> None:
         """Begin."""
         self._loop.add_reader(self._fd, self._read)

@@ -1,8 +1,10 @@
 """Starts a program: clean descriptors, a session of its own, a mark, and nothing left if it fails.
 
 Guarantees: the program has standard input, output and error, the descriptors that were named, and
-none else. It is announced to the keeper before it starts. If the system is short of something, it is
-tried again for a while; then the call is refused, and the program never ran.
+none else. It is announced to the keeper before it starts. Our ends of its pipes, and what its start needs
+besides, are drawn from the process's descriptors before anything is opened. If there is no room there, or
+the system is short of something, it is waited for a while; then the call is refused, and the program
+never ran.
 """
 
 import asyncio
@@ -18,18 +20,23 @@ from holdfast._core.process_tree.keeper import KEEPER
 from holdfast._core.process_tree.mark import mark_environment, new_mark
 from holdfast._core.process_tree.tree import Tree
 from holdfast.errors import UnderPressure
+from holdfast.track._draws import Draw
+from holdfast.track.descriptors import DESCRIPTORS
 from holdfast.track.process.feeder import own_descriptor
 from holdfast.track.process.spec import Spec
 
 __all__ = ("Started", "start")
 
 _SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
+_LONGEST_WAIT: Final = 10.0
+"""Seconds for which room among the descriptors is waited for, where the program has as long to run."""
+
 _WAITS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 
 
 @dataclass(slots=True)
 class Started:
-    """A program that runs, and our ends of its pipes; -1 where there is none."""
+    """A program that runs, our ends of its pipes (-1 where there is none), and the right to these."""
 
     process: "subprocess.Popen[bytes]"
     tree: Tree
@@ -38,21 +45,48 @@ class Started:
     stdin: int
     stdout: int
     stderr: int
+    draw: Draw
 
 
 async def start(spec: Spec) -> Started:
     """Start the program.
 
     Raises:
-        UnderPressure: Before start: descriptors, processes or memory were short, seven times.
+        UnderPressure: Before start: there was no room for its descriptors, or descriptors, processes or
+            memory were short, seven times.
         OSError: Before start: there is no such program or folder, or it may not be run.
         ValueError: Before start: a word, or the environment, has a null byte.
     """
+    starting, running = _descriptors(spec)
+    wait = _LONGEST_WAIT if spec.timeout is None else min(spec.timeout, _LONGEST_WAIT)
+    draw = await DESCRIPTORS.atake(starting, owner=f"program {spec.args[0]!r}", timeout=wait)
+    try:
+        started = await _start_patiently(spec, draw)
+    except BaseException:
+        draw.give_back()
+        raise
+    draw.keep(running)
+    draw.opened()
+    return started
+
+
+def _descriptors(spec: Spec) -> tuple[int, int]:
+    """How many descriptors of ours there are at most while it starts, and while it runs."""
+    given = None if spec.input is None else own_descriptor(spec.input)
+    written = spec.input is not None and given is None
+    pipes = written + (spec.stdout == "capture") + (spec.stderr == "capture")
+    null = spec.input is None or "discard" in {spec.stdout, spec.stderr}
+    # Both ends of each pipe, those of the one by which a failure is told, and the null device once;
+    # then our ends, and the descriptor of the process.
+    return 2 * pipes + 2 + null, pipes + 1
+
+
+async def _start_patiently(spec: Spec, draw: Draw) -> Started:
     waits = iter(_WAITS)
     waited, tries = 0.0, 0
     while True:
         try:
-            return _start(spec)
+            return _start(spec, draw)
         except OSError as error:
             if error.errno not in _SHORT:
                 raise
@@ -100,7 +134,7 @@ class _Ends:
                 os.close(fd)
 
 
-def _start(spec: Spec) -> Started:
+def _start(spec: Spec, draw: Draw) -> Started:
     mark = new_mark()
     ends = _Ends()
     kept: tuple[int, ...] = ()
@@ -131,7 +165,7 @@ def _start(spec: Spec) -> Started:
         ends.close(but=kept)
     tree = Tree(process.pid, mark)
     KEEPER.started(mark, tree)
-    return Started(process, tree, mark, clock.now(), ours_in, ours_out, ours_err)
+    return Started(process, tree, mark, clock.now(), ours_in, ours_out, ours_err, draw)
 
 
 def _popen(

@@ -149,6 +149,7 @@ class Tool:
             self._feeder.close()
         for reader in self._readers:
             reader.last_call()
+        self._started.draw.keep(sum(reader.is_open for reader in self._readers))
         self._status = reap(self._started.process, self._started.tree)
         self._seconds = self._seconds or clock.now() - self._started.at
         KEEPER.ended(self._started.mark)
@@ -157,6 +158,7 @@ class Tool:
         """Close the pipes, whatever is still in them."""
         for reader in self._readers:
             reader.close()
+        self._started.draw.give_back()
 
     def result(self, stdout_bytes: int | None = None) -> ProcessResult:
         """Return what became of it."""
