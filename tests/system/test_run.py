@@ -65,7 +65,8 @@ MAIN = """
 
     if __name__ == "__main__":
         print(__name__, sys.argv, sys.path[0], __file__, __spec__, sorted(os.environ), sys.flags)
-        print(signal.getsignal(signal.SIGUSR1), signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        print(*map(signal.getsignal, sorted(signal.valid_signals())), os.kill)
+        print(signal.pthread_sigmask(signal.SIG_BLOCK, []))
         assert pickle.loads(pickle.dumps(twice)) is twice
         assert pickle.loads(pickle.dumps(open)) is open
         for method in ("spawn", "fork", "forkserver"):

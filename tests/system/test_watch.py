@@ -1,6 +1,7 @@
 """``holdfast watch``: leaks are told and fail, healthy programs pass, commands keep their exit codes."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from tests.system.processes import started
 
 from holdfast._core import clock
 from holdfast.cli.main import cli
+from holdfast.cli.watch import looks
+from holdfast.watch.audit import audit
 
 pytestmark = pytest.mark.system
 
@@ -52,10 +55,15 @@ class QuickClock:
 
 
 def watched(*args):
-    """Run the verb in this process, on a quick clock; its exit code and both outputs."""
+    """Run the verb in this process, on a quick clock; its exit code and both outputs.
+
+    It looks at the start and at the end alone: what a look takes would be a second of that clock, in which
+    the program leaks on.
+    """
     command = cli.get_command(None, "watch")  # type: ignore[arg-type]
     runner = CliRunner()
-    with clock.use(QuickClock()):
+    with clock.use(QuickClock()), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looks, "_APART_S", math.inf)
         done = runner.invoke(command, list(args), standalone_mode=False)
     if done.exception is not None:
         raise done.exception
@@ -105,6 +113,95 @@ def test_a_level_fails_at_once():
 
     assert code == 1
     assert "FAILED on caution: descriptors" in out
+
+
+MANY_FILES = (
+    "import sqlite3, sys, time\n"
+    "kept = [open('held.log', 'a') for _ in range(30)]\n"
+    "print('ready', flush=True)\n"
+    "time.sleep(float(sys.argv[1]))\n"
+)
+
+
+def held_open(folder, seconds):
+    """A program that holds one log file open thirty times: a finding of an audit."""
+    path = folder / "held.py"
+    path.write_text(MANY_FILES)
+    return started(str(path), str(seconds))
+
+
+def test_the_report_holds_what_an_audit_finds_worst_first_and_once_each(tmp_path, monkeypatch):
+    """As ``holdfast audit`` says it at that moment: what, who, what it means, what to do."""
+    monkeypatch.chdir(tmp_path)
+    with held_open(tmp_path, 60) as process:
+        _, out, _ = watched("--for", "5", str(process.pid))
+        now = audit(process.pid)
+
+    assert any(each.severity == "warning" for each in now.findings)
+    assert "  audit at the end: 1 finding" in out
+    for each in now.findings:
+        assert out.count(each.means) == 1
+        assert out.count(f"-> {each.do}") == 1
+    told = [out.index(each.what) for each in now.findings]
+    assert told == sorted(told)
+
+
+def test_the_report_as_json_has_the_audit_as_audit_has_it(tmp_path, monkeypatch):
+    """Its findings, and how long before the end it was taken."""
+    monkeypatch.chdir(tmp_path)
+    with held_open(tmp_path, 60) as process:
+        done = run("--json", "--for", "0.3", "--interval", "0.1", str(process.pid))
+        now = audit(process.pid)
+
+    found = json.loads(done.stdout.splitlines()[-1])["audit"]
+    assert found["findings"] == [each.to_dict() for each in now.findings]
+    assert found["healthy"] is False
+    assert found["descriptors"]["by_kind"] == now.to_dict()["descriptors"]["by_kind"]
+    assert found["before_s"] < 1.0
+
+
+def test_of_a_process_that_has_gone_the_last_look_before_its_end_is_told(tmp_path, monkeypatch):
+    """A command that has ended shows nothing any more."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "held.py").write_text(MANY_FILES)
+    done = run("--json", "--interval", "0.1", "--", sys.executable, "held.py", "1.5")
+
+    found = json.loads(done.stderr.splitlines()[-1])["audit"]
+    assert [each["severity"] for each in found["findings"]] == ["warning"]
+    assert "held.log" in str(found["findings"])
+    assert found["before_s"] > 0.0
+    assert not found["at_end"]
+    assert found["why_not"] == ""
+
+
+HALF_CLOSED = (
+    "import socket, sys, time\n"
+    "server = socket.create_server(('127.0.0.1', 0))\n"
+    "kept = []\n"
+    "for _ in range(20):\n"
+    "    client = socket.create_connection(server.getsockname())\n"
+    "    kept.append(server.accept()[0])\n"
+    "    client.close()\n"
+    "print('ready', flush=True)\n"
+    "time.sleep(60)\n"
+)
+
+
+def test_what_may_be_passing_is_a_finding_once_two_looks_have_seen_it(tmp_path):
+    """Half-closed connections, as an audit that looks twice has them."""
+    (tmp_path / "half.py").write_text(HALF_CLOSED)
+    with started(str(tmp_path / "half.py")) as process:
+        soon, whole = (
+            json.loads(run("--json", "--for", seconds, str(process.pid)).stdout.splitlines()[-1])
+            for seconds in ("0.1", "2")
+        )
+        now = audit(process.pid, confirm_s=0.1)
+
+    assert [each.code for each in now.findings if each.severity == "warning"] == ["close-wait"]
+    assert whole["audit"]["findings"] == [each.to_dict() for each in now.findings]
+    assert whole["audit"]["confirmed"]
+    assert not soon["audit"]["confirmed"]
+    assert soon["audit"]["healthy"]
 
 
 def test_json_is_a_record_a_line_and_a_report_at_the_end():

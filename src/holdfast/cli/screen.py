@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from holdfast.cli.finding_lines import finding_lines, printable
 from holdfast.cli.sections import Bar, Cell, Row, Section
 from holdfast.watch.finding import Finding
 
@@ -28,7 +29,7 @@ class Terminal:
 
     def headline(self, text: str) -> None:
         """Draw what all of it is about."""
-        self._console.print(Text(_printable(text), "bold"))
+        self._console.print(Text(printable(text), "bold"))
 
     def sections(self, sections: Iterable[Section]) -> None:
         """Draw each section below its heading."""
@@ -43,10 +44,10 @@ class Terminal:
         for each in findings:
             self._console.print()
             head = Text(f"{each.severity.upper()} ", _STYLES[each.severity])
-            head.append(_printable(each.what), "bold")
+            head.append(printable(each.what), "bold")
             self._console.print(head)
             for who in each.evidence:
-                self._console.print(Text(f"    {_printable(who)}", "cyan"), overflow="fold")
+                self._console.print(Text(f"    {printable(who)}", "cyan"), overflow="fold")
             for text in (each.means, f"→ {each.do}" if not self._ascii else f"-> {each.do}"):
                 for line in textwrap.wrap(text, width):
                     self._console.print(Text(f"{_INDENT}{line}"))
@@ -77,7 +78,7 @@ class Terminal:
 
     def _cell(self, cell: Cell) -> Text:
         if isinstance(cell, str):
-            return Text(_printable(cell))
+            return Text(printable(cell))
         if cell.used is None:
             return Text("")
         full, empty = ("#", ".") if self._ascii else ("━", "─")
@@ -91,7 +92,7 @@ class Paper:
 
     def headline(self, text: str) -> None:
         """Write what all of it is about."""
-        click.echo(_printable(text))
+        click.echo(printable(text))
 
     def sections(self, sections: Iterable[Section]) -> None:
         """Write each section below its heading, in columns."""
@@ -109,10 +110,7 @@ class Paper:
     def findings(self, findings: Sequence[Finding], verdict: str) -> None:
         """Write the findings, the worst first, and the verdict last."""
         for each in findings:
-            click.echo(f"\n{each.severity.upper()} {_printable(each.what)}")
-            for who in each.evidence:
-                click.echo(f"    {_printable(who)}")
-            click.echo(f"{_INDENT}{each.means}\n{_INDENT}-> {each.do}")
+            click.echo("\n" + "\n".join(finding_lines(each)))
         click.echo(f"\n{verdict}")
 
 
@@ -125,9 +123,4 @@ def screen() -> Terminal | Paper:
 def _plain(cell: Cell) -> str:
     if isinstance(cell, Bar):
         return "" if cell.used is None else f"{cell.used:.0%}"
-    return _printable(cell)
-
-
-def _printable(text: str) -> str:
-    """Without what would move the cursor, or can't be written: names come from the program."""
-    return "".join(each if each.isprintable() else "?" for each in text)
+    return printable(cell)

@@ -6,8 +6,10 @@ can't be made is one line on standard error.
 """
 
 import atexit
+import faulthandler
 import logging
 import os
+import signal
 import sys
 import threading
 from contextlib import suppress
@@ -21,6 +23,7 @@ from holdfast.adapters._shared_pool import LoopExecutor, shared_pool
 from holdfast.adapters.guard.asked import Asked
 from holdfast.adapters.guard.callers import carry, follow_callers
 from holdfast.adapters.guard.children import Children
+from holdfast.adapters.guard.killed import Killed
 from holdfast.adapters.guard.lines import Lines
 from holdfast.adapters.guard.openers import note_openers
 from holdfast.adapters.guard.options import GuardOptions
@@ -74,6 +77,7 @@ class Guard:
         self.parked = ParkedWorkers(lambda: list(self.threads.executors), act=act)
         self.monitor = self._new_monitor()
         self._asked = Asked(self._answer, self._tick, _TICK)
+        self._killed = Killed(self._ended_by)
         self._pid = os.getpid()
         self._over = False
         self._writing = threading.Lock()
@@ -119,13 +123,30 @@ class Guard:
             note_openers(self.patches, self.lines, self.shortage)
         self.threads.install(self.patches)
         self.select_users.install(self.patches, self.shortage)
+        if not self.options.observe:
+            self._killed.install(self.patches, self.shortage)
+            _show_crashes()
 
     def _watch(self) -> None:
-        self.monitor.start()
+        # Threads inherit the mask: signals are for the program's own threads, which may wait for them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            self._asked.start()
+            self.monitor.start()
+            self._wait_for_signals()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _wait_for_signals(self) -> None:
+        try:
+            if not self.options.observe:
+                self._killed.start()
+        except (OSError, NotImplementedError) as error:
+            _LOG.warning("no report where SIGTERM or SIGHUP ends the program: %s", error)
+        try:
+            self._asked.start(tuple(self._killed.pipes.values()), self._killed.die)
         except (OSError, RuntimeError, ValueError, AttributeError) as error:
-            _LOG.warning("no report on SIGUSR1, and no look at pools that stand still: %s", error)
+            self._killed.close()
+            _LOG.warning("no report on signals, and no look at pools that stand still: %s", error)
 
     def _new_monitor(self) -> Monitor:
         places = self.lines.places if self.lines is not None else None
@@ -183,23 +204,36 @@ class Guard:
 
     def finish(self) -> None:
         """The program ends: report what it leaves; of no effect after the first time."""
-        if self._over or os.getpid() != self._pid:
+        if os.getpid() != self._pid:
             return
+        self._killed.settle()
+        if self._over:
+            return
+        with self._writing:
+            self._last_report("exit", f"what {os.getpid()} leaves behind")
+        self._killed.settle()
+        self._asked.close()
+        self._killed.close()
+        self.monitor.close(1.0)
+
+    def _ended_by(self, name: str, stacks: str) -> None:
+        """A signal ends the program, which has had no chance to give anything back."""
+        with self._writing:
+            if not self._over:
+                self._last_report(name, f"{os.getpid()} is ended by {name}", stacks=stacks)
+
+    def _last_report(self, reason: str, headline: str, *, stacks: str | None = None) -> None:
         self._over = True
         self.shortage.let_go()
         try:
-            report = make_report(self, "exit", at_exit=True)
+            report = make_report(self, reason, at_exit=stacks is None, stacks=stacks or "")
             told = in_brief(report)
             if told or self.options.report:
                 path = write_report(report, self._base(""), data=bool(self.options.report))
                 if told:
-                    _say(
-                        f"holdfast: what {os.getpid()} leaves behind\n{told}\n  the whole report: {path}\n"
-                    )
+                    _say(f"holdfast: {headline}\n{told}\n  the whole report: {path}\n")
         except Exception as error:  # noqa: BLE001 - the exit code must stand
             _say(f"holdfast: no report at the end: {error!r}\n")
-        self._asked.close()
-        self.monitor.close(1.0)
 
     def _exit_with_report(self, status: int) -> Any:
         self.finish()
@@ -207,6 +241,7 @@ class Guard:
 
     def _in_child(self) -> None:
         self._asked.forget()
+        self._killed.forget()
         if self._over or not self.options.children:
             self._over = True
             return
@@ -217,6 +252,13 @@ class Guard:
         self.threads.full.clear()
         self.shortage.met = self.shortage.relieved = self.threads.refused = 0
         self._watch()
+
+
+def _show_crashes() -> None:
+    """A crash in C code leaves no report: all that can be had of it are the stacks."""
+    with suppress(OSError, ValueError, RuntimeError, AttributeError):
+        if not faulthandler.is_enabled():
+            faulthandler.enable(sys.__stderr__.fileno())  # type: ignore[union-attr] # suppressed
 
 
 def _say(text: str) -> None:

@@ -1,5 +1,6 @@
 """What an audit shows: the process, its limits, what it holds by kind, and who holds it."""
 
+from holdfast.cli.finding_lines import verdict as of_findings
 from holdfast.cli.sections import Section, bounded, counts
 from holdfast.sense.process_tree import ProcessState
 from holdfast.sense.sockets import Socket
@@ -68,12 +69,7 @@ def tree_section(tree: Tree) -> Section:
 
 def verdict(audits: tuple[Audit, ...]) -> str:
     """Say in one line how it stands."""
-    bad = sum(map(_bad, audits))
-    notes = sum(len(each.findings) for each in audits) - bad
-    if bad:
-        told = counted(bad, "finding")
-        return f"{told}, {counted(notes, 'note')}" if notes else told
-    return f"healthy, {counted(notes, 'note')}" if notes else "healthy: nothing found"
+    return of_findings(found for each in audits for found in each.findings)
 
 
 def _bad(audit: Audit) -> int:

@@ -10,6 +10,7 @@ import click
 from holdfast.cli.trouble import FINDINGS, HEALTHY, UNSEEN, Trouble, said
 
 if TYPE_CHECKING:
+    from holdfast.cli.watch.looks import Looks
     from holdfast.cli.watch.verdicts import Rule
     from holdfast.watch.process_watch import ProcessWatch
 
@@ -92,7 +93,7 @@ def watch_command(
         signals = stack.enter_context(Signals(command=pid is None))
         child = start(target, signals) if pid is None else None
         try:
-            watch = _look(pid or 0 if child is None else child.pid)
+            watch, looks = _look(pid or 0 if child is None else child.pid)
         except Trouble as trouble:
             if child is None:
                 raise
@@ -102,7 +103,7 @@ def watch_command(
         voice = Records(out) if as_json else Sentences(out, live=pid is not None and out.isatty())
         what = f"process {pid}" if pid is not None else f"{target[0]} (process {watch.pid})"
         summary = Summary(what, rules=tuple(dict.fromkeys(rules)))
-        ended = Course(watch, child, signals, voice, summary, interval, seconds).run()
+        ended = Course(watch, child, signals, voice, summary, looks, interval, seconds).run()
     if summary.failed:
         return FINDINGS
     if ended.code is not None:
@@ -120,16 +121,17 @@ def _pid(target: tuple[str, ...]) -> int | None:
     return pid
 
 
-def _look(pid: int) -> "ProcessWatch":
+def _look(pid: int) -> "tuple[ProcessWatch, Looks]":
+    from holdfast.cli.watch.looks import Looks  # noqa: PLC0415 - as above
     from holdfast.sense.descriptor_kinds import open_descriptors  # noqa: PLC0415 - as above
     from holdfast.watch.process_watch import ProcessWatch  # noqa: PLC0415 - as above
 
     try:
-        watch = ProcessWatch(pid)
+        found = ProcessWatch(pid), Looks(pid)
         open_descriptors(pid)  # may be forbidden where the count is not
     except UNSEEN as error:
         raise Trouble(said(error)) from None
-    return watch
+    return found
 
 
 def _out(path: Path | None, stack: ExitStack, *, command: bool) -> TextIO:

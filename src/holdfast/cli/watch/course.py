@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from holdfast._core import clock
 from holdfast.cli.watch.child import Child
+from holdfast.cli.watch.looks import Looks
 from holdfast.cli.watch.signals import Signals
 from holdfast.cli.watch.summary import Summary
 from holdfast.cli.watch.voice import Voice
@@ -38,6 +39,7 @@ class Course:
         signals: What may end it.
         voice: Who is told.
         summary: What is kept.
+        looks: What an audit would find.
         interval: Seconds between samples.
         seconds: How long; None is as long as the process lives.
     """
@@ -47,22 +49,25 @@ class Course:
     signals: Signals
     voice: Voice
     summary: Summary
+    looks: Looks
     interval: float
     seconds: float | None
 
     def run(self) -> Ended:
         """Sample until it ends, and tell the report."""
+        begun = clock.now()
         try:
-            ended = self._run()
+            ended = self._run(begun)
         except BrokenPipeError:
             return Ended("nobody reads any more")
+        self.summary.seen = self.looks.seen(clock.now() - begun)
         with suppress(BrokenPipeError):
             self.voice.report(self.summary, ended.why)
         return ended
 
-    def _run(self) -> Ended:
+    def _run(self, begun: float) -> Ended:
         time = clock.current()
-        begun = due = time.now()
+        due = begun
         while True:
             code = None if self.child is None else self.child.code()
             if code is not None:
@@ -82,6 +87,7 @@ class Course:
     def _take(self, second: float) -> None:
         reading = self.watch.take()
         self.summary.add(second, reading)
+        self.looks.now_and_then(second)
         with suppress(*self._forgiven):
             self.voice.reading(second, reading)
 
@@ -93,14 +99,14 @@ class Course:
     def _rest(self, time: clock.Clock, begun: float, due: float) -> Ended | None:
         """Wait for the next sample; None if there is to be one."""
         while True:
-            if self.signals.stopped:
-                return Ended("interrupted")
-            if self.child is None and self.summary.failed:
-                return Ended("it has failed")
             over = None if self.seconds is None else begun + self.seconds
             now = time.now()
-            if over is not None and now >= over:
-                return self._over()
+            ended = self._left_alive(over=over is not None and now >= over)
+            if ended is not None:
+                self.looks.take_last(now - begun)
+                if self.child is not None:
+                    self.child.end()
+                return ended
             if now >= due or (self.child is not None and self.child.code() is not None):
                 return None
             time.acquire(self.signals.latch, min(due, over or due) - now)
@@ -110,8 +116,14 @@ class Course:
             return Ended("the process has ended")
         return Ended(f"the process ended before the {self.seconds:g} s were over", early=True)
 
-    def _over(self) -> Ended:
+    def _left_alive(self, *, over: bool) -> Ended | None:
+        """Whether the watch ends here, while the process lives."""
+        if self.signals.stopped:
+            return Ended("interrupted")
+        if self.child is None and self.summary.failed:
+            return Ended("it has failed")
+        if not over:
+            return None
         if self.child is None:
             return Ended("the time is over")
-        self.child.end()
         return Ended("the time is over, and the command was ended", code=0)

@@ -4,6 +4,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from holdfast.cli.finding_lines import finding_lines, verdict as verdict_on
+from holdfast.cli.watch.looks import Seen
 from holdfast.cli.watch.verdicts import Rule, broken
 from holdfast.watch.process_watch import ProcessReading
 from holdfast.watch.verdict import Verdict, amount
@@ -49,7 +51,8 @@ class Summary:
         ranges: Of descriptors, threads, memory, by name.
         verdicts: For each trend the surest verdict that there was.
         changes: The last of them, each with its second.
-        findings: Which rule was broken first by what: sentences by rule.
+        broken: Which rule was broken first by what: sentences by rule.
+        seen: What an audit finds, at the end or shortly before.
     """
 
     what: str
@@ -61,7 +64,8 @@ class Summary:
     changes: deque[tuple[float, str]] = field(
         default_factory=lambda: deque[tuple[float, str]](maxlen=MOST_CHANGES)
     )
-    findings: dict[str, str] = field(default_factory=dict[str, str])
+    broken: dict[str, str] = field(default_factory=dict[str, str])
+    seen: Seen | None = None
     last: ProcessReading | None = None
     _kinds: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -82,12 +86,12 @@ class Summary:
         for rule in self.rules:
             why = broken(rule, reading)
             if why:
-                self.findings.setdefault(rule, why)
+                self.broken.setdefault(rule, why)
 
     @property
     def failed(self) -> bool:
         """Whether a rule was broken."""
-        return bool(self.findings)
+        return bool(self.broken)
 
     def lines(self, ended: str) -> list[str]:
         """Return the report as text.
@@ -107,7 +111,8 @@ class Summary:
                 f"    {amount(verdict.name, part.per_minute)} a minute: {part}"
                 for part in verdict.growth[:_MOST_PLACES]
             ]
-        told += [f"  FAILED on {rule}: {why}" for rule, why in self.findings.items()]
+        told += [f"  {text}" for text in self._audit_told()]
+        told += [f"  FAILED on {rule}: {why}" for rule, why in self.broken.items()]
         return told
 
     def to_dict(self, ended: str) -> dict[str, Any]:
@@ -124,7 +129,8 @@ class Summary:
             },
             "trends": [verdict.to_dict() for verdict in self.verdicts.values()],
             "changes": [{"second": second, "text": text} for second, text in self.changes],
-            "failed_on": dict(self.findings),
+            "audit": None if self.seen is None else self.seen.to_dict(),
+            "failed_on": dict(self.broken),
         }
 
     def _limit(self, name: str) -> str:
@@ -140,6 +146,17 @@ class Summary:
         most = sorted(changed.items(), key=lambda each: -abs(each[1]))[:_MOST_KINDS]
         told = ", ".join(f"{kind} {by:+,}" for kind, by in most if by)
         return [f"by kind      {told}"] if told else []
+
+    def _audit_told(self) -> list[str]:
+        if self.seen is None or self.seen.audit is None:
+            return [] if self.seen is None else [f"no audit: {self.seen.why_not}"]
+        found = self.seen.audit.findings
+        when = "at the end"
+        if not self.seen.at_end:
+            when = f"{self.seen.before_s:.1f} s before the end"
+        later = f"; no later one: {self.seen.why_not}" if self.seen.why_not else ""
+        lines = [line for each in found for line in finding_lines(each)]
+        return [f"audit {when}: {verdict_on(found)}{later}", *(f"  {line}" for line in lines)]
 
 
 def _figures(reading: ProcessReading) -> dict[str, float | None]:
