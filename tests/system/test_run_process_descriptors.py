@@ -205,3 +205,30 @@ def test_a_hundred_programs_at_once_leave_the_reserve_alone():
     assert (
         figures["peak"] <= 64 - 16 + 4
     )  # a look at a process, and at the list, opens one for a moment
+
+
+BESIDE_A_CLIENT = """
+import asyncio, resource
+import holdfast
+from tests.system.failure_programs import report
+
+async def main():
+    await holdfast.run_process(["true"])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    holdfast.set_budget(holdfast.Budget.detect())
+    holdfast.http.httpx2("model", limit=100, trust_env=False)
+    holdfast.http.blocking.httpx2("model", limit=100, trust_env=False)
+    limits = [stats.limit for stats in (*holdfast.http.stats(), *holdfast.http.blocking.stats())]
+    text = (await holdfast.run_process(["echo", "runs"], timeout=5)).text
+    report(text=text, limits=limits, budget=holdfast.current_budget().descriptors)
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_still_runs_beside_clients_that_asked_for_all_there_was():
+    """Each client draws its whole limit at once; with 64 descriptors in all there is room for a program's start."""
+    figures = run_program(BESIDE_A_CLIENT).figures
+
+    assert figures["text"] == "runs\n"
+    assert sum(figures["limits"]) > figures["budget"] // 2
