@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 
 import pytest
 from tests.system.failure_programs import run_program, wait_until
@@ -138,20 +139,25 @@ def test_all_is_given_back_whatever_becomes_of_it():
     assert asyncio.run(main()) == {}
 
 
-def test_lines_hold_their_pipe_until_they_are_read():
+@pytest.mark.parametrize("leave", [False, True], ids=["read on", "leave"])
+def test_lines_hold_their_pipe_until_they_are_read(leave, tmp_path):
     """The program has ended, its reader has not: one descriptor, then none; likewise if the reader leaves."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
 
-    async def main(leave):
-        async with process_lines(["seq", "20000"], max_buffer_bytes=1) as lines:
+    async def main():
+        # It goes on when the reader, which has taken the first line, waits for more.
+        script = f"echo 1; cat {gate}; seq 2 2000"
+        async with process_lines(["sh", "-c", script], max_buffer_bytes=1) as lines:
             reader = aiter(lines)
             first = await anext(reader)
-            while drawn_by_programs() != {"program 'seq'": 1}:
+            gate.write_bytes(b"")
+            while drawn_by_programs() != {"program 'sh'": 1}:
                 await asyncio.sleep(0.001)
             count = 1 if leave else 1 + len([line async for line in reader])
         return first, count, drawn_by_programs()
 
-    assert asyncio.run(main(leave=False)) == (b"1\n", 20_000, {})
-    assert asyncio.run(main(leave=True)) == (b"1\n", 1, {})
+    assert asyncio.run(main()) == (b"1\n", 1 if leave else 2000, {})
 
 
 def test_lines_that_are_dropped_give_back(no_room):
@@ -205,3 +211,30 @@ def test_a_hundred_programs_at_once_leave_the_reserve_alone():
     assert (
         figures["peak"] <= 64 - 16 + 4
     )  # a look at a process, and at the list, opens one for a moment
+
+
+BESIDE_A_CLIENT = """
+import asyncio, resource
+import holdfast
+from tests.system.failure_programs import report
+
+async def main():
+    await holdfast.run_process(["true"])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    holdfast.set_budget(holdfast.Budget.detect())
+    holdfast.http.httpx2("model", limit=100, trust_env=False)
+    holdfast.http.blocking.httpx2("model", limit=100, trust_env=False)
+    limits = [stats.limit for stats in (*holdfast.http.stats(), *holdfast.http.blocking.stats())]
+    text = (await holdfast.run_process(["echo", "runs"], timeout=5)).text
+    report(text=text, limits=limits, budget=holdfast.current_budget().descriptors)
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_still_runs_beside_clients_that_asked_for_all_there_was():
+    """Each client draws its whole limit at once; with 64 descriptors in all there is room for a program's start."""
+    figures = run_program(BESIDE_A_CLIENT).figures
+
+    assert figures["text"] == "runs\n"
+    assert sum(figures["limits"]) > figures["budget"] // 2

@@ -1,6 +1,7 @@
 """Shared clients: one for each loop and purpose, bounded, swept, and closed with their loop."""
 
 import asyncio
+import dataclasses
 import errno
 import gc
 import os
@@ -9,7 +10,7 @@ import pytest
 from tests.unit.track.http_server import Server
 
 import holdfast
-from holdfast.track import opened
+from holdfast.track import DESCRIPTORS, opened
 
 LIBRARIES = ["aiohttp", "httpx", "httpx2"]
 each_library = pytest.mark.parametrize("library", LIBRARIES)
@@ -312,3 +313,28 @@ async def test_arguments_are_checked():
         holdfast.http(keepalive=None)
     with pytest.raises(TypeError, match="asynchronous client"):
         holdfast.http.client_for(dict)
+
+
+@pytest.fixture
+def budget_of_forty_more():
+    """A budget of forty descriptors beyond what is drawn now."""
+    before = holdfast.current_budget()
+    holdfast.set_budget(dataclasses.replace(before, descriptors=DESCRIPTORS.drawn + 40))
+    yield
+    holdfast.set_budget(before)
+
+
+@each_library
+async def test_clients_leave_descriptors_to_those_who_come_later(
+    library, budget_of_forty_more, caplog
+):
+    """Each draws for all of its limit at once; a quarter of the budget stays, and the log says so."""
+    quarter = holdfast.current_budget().descriptors // 4
+
+    client(library, limit=100)
+    client(library, "another", limit=100)
+
+    assert [stats.limit for stats in holdfast.http.stats()] == [40 - quarter, 1]
+    assert DESCRIPTORS.left() == quarter - 1
+    told = f"a limit of 100 was asked for, and there are descriptors for {40 - quarter}"
+    assert told in caplog.text

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from holdfast.pools.budget import current_budget
 from holdfast.track._http.tickets import Door
 from holdfast.track._registry import REGISTRY, Record
 from holdfast.track._site import caller
@@ -100,6 +101,9 @@ def of_purpose(table: dict[tuple[str, str], H], plan: Plan, make: Callable[[Plan
 def fitting(plan: Plan, make: Callable[[int], D]) -> tuple[D, Callable[[Any], Record]]:
     """Return a line as wide as was asked for, or as the process has descriptors for.
 
+    What a client draws it keeps, used or not; so it leaves a quarter of the budget to what is opened later
+    (it takes one descriptor in any case).
+
     Args:
         plan: What was asked for.
         make: Makes the line, of the width that it is given.
@@ -110,7 +114,9 @@ def fitting(plan: Plan, make: Callable[[int], D]) -> tuple[D, Callable[[Any], Re
     Raises:
         UnderPressure: There is not one descriptor to be had.
     """
-    draw = DESCRIPTORS.take(plan.limit, owner=plan.name, least=1, timeout=0.0, is_open=True)
+    spare = DESCRIPTORS.left() - current_budget().descriptors // 4
+    most = min(plan.limit, max(1, spare))
+    draw = DESCRIPTORS.take(most, owner=plan.name, least=1, timeout=0.0, is_open=True)
     if draw.count < plan.limit:
         log.warning(
             "%s: a limit of %d was asked for, and there are descriptors for %d: that many requests "

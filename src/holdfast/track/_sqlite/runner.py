@@ -47,10 +47,6 @@ class Run:
         if limit is not None:
             self.limit = limit
 
-    def was_stopped(self) -> bool:
-        """Whether it was told to stop: asked again and again, because others say so."""
-        return self.stopped is not None
-
     def stop(self, why: str) -> None:
         """Stop it if it runs, and never let it run if it doesn't yet; from any thread."""
         if self.stopped is None:
@@ -86,9 +82,10 @@ class Runner:
         call.runner = self
         # Current first, looked second: who stops it sets the flag first and looks second.
         self._current = call
-        if call.was_stopped():
+        told = call.stopped
+        if told is not None:
             self._left(call)
-            raise Stopped(call.stopped)
+            raise Stopped(told)
         watch = None if call.limit is None else self._watch(call, call.limit)
         try:
             return fn(self.connection, *args)
