@@ -87,6 +87,14 @@ def test_three_have_a_third_each(share, others):
     assert [other.look(90, 200) for other in others] == [30, 30]
 
 
+def test_what_does_not_divide_is_one_members_and_all_agree_whose(share, others):
+    """Nobody is left with less than the others but for that one."""
+    for _ in range(3):
+        grants = [share.look(total=49, wanted=24, held=0), *(each.look(49, 24) for each in others)]
+
+    assert sorted(grants) == [16, 16, 17]
+
+
 def test_who_still_uses_what_is_not_his_keeps_it_until_his_work_has_ended(share, others):
     """And nobody takes it meanwhile."""
     share.look(total=90, wanted=200, held=0)

@@ -128,7 +128,9 @@ class CallGauge:
 
     def end(self, began: float, now: float, *, overload: bool) -> CallWindow | None:
         """Note that a call has ended; returns the window that it completes, or None."""
-        if not overload and began >= self._settled and self._alarms(now - began, now):
+        ran = now - began
+        looked_at = (ran > self._alarm_s or self._slow) and not overload
+        if looked_at and began >= self._settled and self._alarms(ran, now):
             return self._alarm(now)
         if began < self._begun:
             return None
@@ -137,7 +139,7 @@ class CallGauge:
         else:
             self._well += 1
             if len(self._ran) < _MOST_KEPT:
-                self._ran.append(now - began)
+                self._ran.append(ran)
         lasted = now - self._begun
         enough = self._well + self._overloads >= self._least_calls and lasted >= self._least_s
         return self._window(self._ran) if enough or lasted >= self._most_s else None
@@ -145,8 +147,7 @@ class CallGauge:
     def _alarms(self, ran: float, now: float) -> bool:
         """Whether this is one slow call too many in a row."""
         if ran <= self._alarm_s:
-            if self._slow:
-                self._slow = []
+            self._slow = []
             return False
         if not self._slow:
             self._slow_since = now

@@ -1,7 +1,8 @@
 """The threads of this process's budget, as its share of a limit that several processes have together.
 
 Purpose: several instances of a program under one limit on threads (a control group, a user, a machine).
-Each second this process says what it would use, is granted its share, and sets its budget to that.
+Each second, while somebody has to give way, and when somebody comes, goes or wants something else, this
+process says what it would use, is granted its share, and sets its budget to that.
 
 How much there is for worker threads of all of them: nine tenths of what is still free under the tightest
 limit and what their workers hold already. How many workers another one has is what threads it has now,
@@ -19,6 +20,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from holdfast._core import clock
 from holdfast.pools._living import living_pools
 from holdfast.pools._supply import SUPPLY
 from holdfast.pools.budget import current_budget, set_budget
@@ -26,7 +28,9 @@ from holdfast.sense.threads import thread_bound, thread_count
 from holdfast.watch._ticker import TICKER
 
 if TYPE_CHECKING:
-    from holdfast.watch.machine_share import MachineShare
+    from collections.abc import Sequence
+
+    from holdfast.watch.machine_share import MachineShare, Member
 
 __all__ = ("ThreadShare",)
 
@@ -34,8 +38,10 @@ log = logging.getLogger("holdfast.runtime")
 
 _PART: Final = 0.9
 _EVERY: Final = 1.0
-_SOON: Final = 0.1
-"""Seconds to the next look: usually, and while somebody gives way."""
+"""Seconds from one look to the next, while nothing changes."""
+
+_GLANCE: Final = 0.1
+"""Seconds to the next glance at who shares and what they want, a tenth of the cost of a look."""
 
 
 class ThreadShare:
@@ -52,16 +58,18 @@ class ThreadShare:
         self._lock = threading.RLock()  # the collector may come in the middle, and close a pool
         self._failed = False
         self._settled = True
+        self._looked_at = 0.0
+        self._wishes: object = None  # what all wanted at the last look
         self.granted = 0
 
     def start(self) -> None:
-        """Take a first share now, and look again each second.
+        """Take a first share now, and look again when there is reason to, at least each second.
 
         Raises:
             RuntimeError: The system refused the thread for it.
         """
         self.look()
-        TICKER.add(self, _EVERY)
+        TICKER.add(self, _GLANCE)
 
     def close(self) -> None:
         """Give the share back."""
@@ -70,9 +78,13 @@ class ThreadShare:
             self._share.close()
 
     def tick(self) -> float:
-        """Look again; called by the ticker, never raises, returns when to come again in seconds."""
+        """Look again if there is reason to.
+
+        Called by the ticker, never raises, returns when to come again in seconds.
+        """
         try:
-            self.look()
+            if self._has_reason():
+                self.look()
         except Exception as error:  # noqa: BLE001 - nothing of it may reach the program
             if not self._failed:
                 log.warning(
@@ -83,7 +95,20 @@ class ThreadShare:
             self._failed = True
         else:
             self._failed = False
-        return _EVERY if self._settled else _SOON
+        return _GLANCE
+
+    def _has_reason(self) -> bool:
+        with self._lock:
+            if not self._settled or clock.now() - self._looked_at >= _EVERY:
+                return True
+            return self._wishes != self._wished(self._share.members())
+
+    def _wished(self, others: "Sequence[Member]") -> object:
+        """What everybody wants, this process first."""
+        return self._most(), [(other.pid, other.wanted) for other in others]
+
+    def _most(self) -> int:
+        return min(self._alone, _most_wanted())
 
     def look(self) -> None:
         """Say what is wanted, and keep to what is granted.
@@ -93,9 +118,11 @@ class ThreadShare:
         """
         with self._lock:
             held = SUPPLY.threads
-            wanted = max(1, held, min(self._alone, _most_wanted()))
+            others = self._share.members()
+            self._looked_at, self._wishes = clock.now(), self._wished(others)
+            wanted = max(1, held, self._most())
             beside = max(0, (thread_count() or 0) - held)
-            total = self._total(held)
+            total = self._total(held, others)
             grant = self._share.look(
                 total=wanted if total is None else total, wanted=wanted, held=held, beside=beside
             )
@@ -107,13 +134,13 @@ class ThreadShare:
             if budget.threads != threads:
                 set_budget(replace(budget, threads=threads))
 
-    def _total(self, held: int) -> int | None:
+    def _total(self, held: int, others: "Sequence[Member]") -> int | None:
         """Worker threads that there may be in all processes together; None if nothing bounds them."""
         left = thread_bound().left
         if left is None:
             return None
         workers = held
-        for other in self._share.members():
+        for other in others:
             threads = thread_count(other.pid)
             if threads is not None:
                 workers += max(0, threads - other.beside)

@@ -11,10 +11,11 @@ divided among the others at their next look.
 Guarantees
 - the grants of all living members together never exceed the total, but for what one of them already
   used when it came, or when the total was lowered;
+- all members agree on the shares, also on who has what does not divide;
 - a member that wants less leaves the rest to the others; a newcomer has its share as soon as the
   others' work has come free.
 
-Assumes: a local file system with ``flock``; members that look about once a second.
+Assumes: a local file system with ``flock``; members that look several times a second.
 """
 
 import contextlib
@@ -126,14 +127,16 @@ class MachineShare:
         check.count("wanted", wanted)
         with self._locked():
             others = self._others()
-            shares = fair_shares(total, [wanted, *(other.wanted for other in others)])
+            # In one order for all members, so that all agree who has what does not divide.
+            wants = sorted([(self._path, wanted), *((path, who.wanted) for path, who in others)])
+            shares = fair_shares(total, [each for _, each in wants])
+            self.fair = shares[wants.index((self._path, wanted))]
             grant = granted(
-                shares[0],
+                self.fair,
                 held=held,
-                others_hold=sum(other.granted for other in others),
+                others_hold=sum(other.granted for _, other in others),
                 total=total,
             )
-            self.fair = shares[0]
             _write(
                 self._file,
                 Member(pid=self._pid, granted=grant, wanted=wanted, beside=beside),
@@ -143,7 +146,7 @@ class MachineShare:
     def members(self) -> list[Member]:
         """Return the other processes that share the limit now."""
         with self._locked():
-            return self._others()
+            return [other for _, other in self._others()]
 
     def close(self) -> None:
         """Give the share back. May be called again."""
@@ -185,13 +188,13 @@ class MachineShare:
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
 
-    def _others(self) -> list[Member]:
-        found: list[Member] = []
+    def _others(self) -> list[tuple[Path, Member]]:
+        found: list[tuple[Path, Member]] = []
         for path in sorted(self._folder.iterdir()):
             if path.suffix == _SUFFIX and path != self._path:
                 member = _read(path)
                 if member is not None:
-                    found.append(member)
+                    found.append((path, member))
         return found
 
 
