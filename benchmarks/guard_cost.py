@@ -1,111 +1,88 @@
-"""What ``holdfast run`` costs for each request of an HTTP server, in instructions.
+"""What ``holdfast run`` costs for each request of an HTTP server: in instructions, and in CPU time.
 
-    python -m benchmarks.guard_cost [keep|close]
+    python -m benchmarks guard
+    python -m benchmarks.guard_cost [keep|close]    the instructions alone, with and without lines
 
-An aiohttp server runs under valgrind's cachegrind with few and with more requests, as it is, under guard
-without lines, and under guard with them; the difference is the price of a request, without the start. Each
-request gathers three tasks and reads a file. Valgrind slows the program down and not the clock, so what the
-guard does each second weighs many times what it does in earnest: the row without lines shows it.
+An aiohttp server answers a client in a process of its own; each request gathers three tasks and reads a
+file. Instructions are counted by valgrind's cachegrind in a run with few and in one with more requests; the
+difference is the price of a request, without the start. Valgrind slows the program down and not the clock,
+so what a guard does each second would weigh many times what it does in earnest: the monitor's samples are an
+hour apart in these runs, and what they cost is another claim (``watch``). CPU time is that of the server
+between two requests, with a monitor as it is.
 """
 
-import asyncio
 import os
 import re
-import socket
+import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.peers import PeerMissingError
 from holdfast.adapters.guard.options import GuardOptions
 from holdfast.cli.run.launch import environment_of
 
-FEW, MORE = 200, 600
-SELF = str(Path(__file__).resolve())
+FEW, MORE = 200, 1_200
+SERVER = str(Path(__file__).with_name("guard_cost_server.py").resolve())
 
 
-async def part(number: int) -> int:
-    """One of the tasks of a request."""
-    await asyncio.sleep(0)
-    return number
+VARIANTS: dict[str, GuardOptions | None] = {
+    "plain": None,
+    "guarded, no lines": GuardOptions(lines=False),
+    "guarded": GuardOptions(),
+}
+_AN_HOUR = 3600.0
 
 
-async def serve(requests: int, mode: str) -> None:
-    """Serve so many requests of a client in a process of its own."""
-    from aiohttp import web  # noqa: PLC0415 - the client needs none of it
+def request_instructions(mode: str, options: GuardOptions | None) -> float:
+    """Instructions of one request.
 
-    async def handle(_: web.Request) -> web.Response:
-        parts = await asyncio.gather(*(part(number) for number in range(3)))
-        with open(os.devnull) as file:  # noqa: ASYNC230, PTH123 - what is measured
-            file.read()
-        return web.json_response({"parts": parts})
-
-    app = web.Application()
-    app.router.add_get("/", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    listening = socket.create_server(("127.0.0.1", 0))
-    await web.SockSite(runner, listening).start()
-    port = str(listening.getsockname()[1])
-    client = await asyncio.create_subprocess_exec(
-        sys.executable, "-S", "-E", "-c", CLIENT, port, str(requests), mode
-    )
-    await client.wait()
-    await runner.cleanup()
+    Raises:
+        PeerMissingError: There is no valgrind.
+    """
+    if shutil.which("valgrind") is None:
+        why = "valgrind is not installed"
+        raise PeerMissingError(why)
+    quiet = None if options is None else replace(options, interval=_AN_HOUR)
+    more, few = (_instructions(requests, mode, quiet) for requests in (MORE, FEW))
+    return (more - few) / (MORE - FEW)
 
 
-CLIENT = r"""
-import socket, sys
-port, requests, mode = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-ask = f"GET / HTTP/1.1\r\nHost: x\r\nConnection: {'close' if mode == 'close' else 'keep-alive'}\r\n\r\n".encode()
-connection = None
-for _ in range(requests):
-    if connection is None:
-        connection = socket.create_connection(("127.0.0.1", port))
-        file = connection.makefile("rb")
-    connection.sendall(ask)
-    length = 0
-    while (line := file.readline()) not in (b"\r\n", b""):
-        if line.lower().startswith(b"content-length"):
-            length = int(line.split(b":")[1])
-    file.read(length)
-    if mode == "close":
-        file.close(); connection.close(); connection = None
-"""
+def request_cpu_s(requests: int, mode: str, options: GuardOptions | None) -> float:
+    """CPU seconds of one request, on one core."""
+    done = _run([sys.executable, SERVER, str(requests), mode], options)
+    return float(done.stdout)
 
 
-def instructions(requests: int, mode: str, options: GuardOptions | None) -> int:
-    """Instructions of a whole run."""
-    environ = {**os.environ, "PYTHONHASHSEED": "0"}
-    if options is not None:
-        environ = environment_of(options, environ)
+def _instructions(requests: int, mode: str, options: GuardOptions | None) -> int:
     tool = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(  # noqa: S603 - this very file
-            [*tool, sys.executable, SELF, "serve", str(requests), mode],
-            env=environ, cwd=folder, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+    done = _run([*tool, sys.executable, SERVER, str(requests), mode], options)
     found = re.search(r"I *refs: *([\d,]+)", done.stderr)
     assert found is not None, done.stderr
     return int(found[1].replace(",", ""))
+
+
+def _run(command: list[str], options: GuardOptions | None) -> "subprocess.CompletedProcess[str]":
+    environ = {**os.environ, "PYTHONHASHSEED": "0"}
+    if options is not None:
+        environ = environment_of(options, environ)
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(  # noqa: S603 - a program of our own
+            command, env=environ, cwd=folder, capture_output=True, text=True, check=True
+        )
 
 
 def main() -> None:
     """Print instructions for each request, and by how much they are more."""
     mode = sys.argv[1] if len(sys.argv) > 1 else "keep"
     plain = 0.0
-    for name, options in {
-        "plain": None,
-        "guarded, no lines": GuardOptions(lines=False),
-        "guarded": GuardOptions(),
-    }.items():
-        each = (instructions(MORE, mode, options) - instructions(FEW, mode, options)) / (MORE - FEW)
+    for name, options in VARIANTS.items():
+        each = request_instructions(mode, options)
         plain = plain or each
         print(f"{name:20} {each:12,.0f}  {each / plain - 1:+.1%}", flush=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["serve"]:
-        asyncio.run(serve(int(sys.argv[2]), sys.argv[3]))
-    else:
-        main()
+    main()

@@ -16,6 +16,8 @@ TITLES = {
     "stall_cpu_s": "stall, CPU",
     "session_bytes": "each session",
     "threads": "threads",
+    "request_instructions": "instructions",
+    "request_cpu_s": "CPU of a request",
 }
 """Figures with a column of their own, where a variant has them."""
 
@@ -25,10 +27,10 @@ def case_lines(result: CaseResult) -> list[str]:
     case = result.case
     if result.left_out is not None:
         return [f"**{case.name}**: {case.title}. Left out: {result.left_out}.", ""]
-    clock = "wall" if case.compared == "each_wall_s" else "CPU"
+    compared = {"each_wall_s": "wall time", "request_instructions": "instructions"}
     lines = [
         f"**{case.name}**: {case.title}.",
-        f"{_size(result)}; ratios of {clock} time.",
+        f"{_size(result)}; ratios of {compared.get(case.compared, 'CPU time')}.",
         "",
     ]
     found = {name: medians(samples) for name, samples in result.samples.items()}

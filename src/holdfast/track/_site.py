@@ -46,9 +46,6 @@ _ENDING: Final = frozenset(
 )
 """Functions in these files at which a task or a thread begins; the others are called by somebody."""
 _APPLICATION, _INSTALLED, _LIBRARY, _OURS, _END = range(5)
-_FRAMES: Final = 3
-_FURTHER: Final = 2
-"""Frames that are looked at for a further one of the application, after one was met."""
 _MOST_FILES: Final = 4096
 
 BEYOND: Final[list[Callable[[], Frames]]] = []
@@ -87,8 +84,14 @@ def caller() -> Site:
     return Site(caller_frames(2))
 
 
-def caller_frames(depth: int = 1) -> Frames:
-    """Return the frames of :func:`caller` as they are; the walk begins ``depth`` frames above this one."""
+def caller_frames(depth: int = 1, known: dict[tuple[int, int], Frames] | None = None) -> Frames:
+    """Return the frames of :func:`caller` as they are.
+
+    Args:
+        depth: The walk begins so many frames above this one.
+        known: What was found before, by line. A line that is met again has the callers that it had the
+            first time: for those who count lines, and show the callers of one of each.
+    """
     second: tuple[CodeType, int] | None = None
     third: tuple[CodeType, int] | None = None
     frame: FrameType | None = sys._getframe(depth)  # noqa: SLF001 - the stack of whoever asks
@@ -98,7 +101,7 @@ def caller_frames(depth: int = 1) -> Frames:
         if kind is None:
             kind = _kind(code.co_filename)
         if kind == _APPLICATION:
-            return _with_callers(frame)
+            return _with_callers(frame) if known is None else _known(frame, code, known)
         if kind == _END and code.co_name in _ENDING:
             break
         if kind == _INSTALLED:
@@ -107,31 +110,47 @@ def caller_frames(depth: int = 1) -> Frames:
             third = third or (code, frame.f_lasti)
         frame = frame.f_back
     for beyond in BEYOND:
-        known = beyond()
-        if known:
-            return known
+        elsewhere = beyond()
+        if elsewhere:
+            return elsewhere
     fallback = second or third
     return () if fallback is None else (fallback,)
 
 
+def _known(frame: FrameType, code: CodeType, known: dict[tuple[int, int], Frames]) -> Frames:
+    """The frames of a line that may have been met before; the code is kept, so its address is its own."""
+    key = (id(code), frame.f_lasti)
+    found = known.get(key)
+    if found is None:
+        if len(known) >= _MOST_FILES:  # a program that compiles code without end
+            known.clear()
+        found = known[key] = _with_callers(frame)
+    return found
+
+
 def _with_callers(frame: FrameType) -> Frames:
-    """The first frame of the application, and others of it not far above."""
-    found = [(frame.f_code, frame.f_lasti)]
-    for _ in range(_FURTHER):
-        above = frame.f_back
-        if above is None:
-            break
-        frame, code = above, above.f_code
+    """The first frame of the application, and those of the two above it that are, too."""
+    first = (frame.f_code, frame.f_lasti)
+    above = frame.f_back
+    if above is None:
+        return (first,)
+    code = above.f_code
+    kind = _kinds.get(code.co_filename)
+    if kind is None:
+        kind = _kind(code.co_filename)
+    if kind == _END and code.co_name in _ENDING:
+        return (first,)
+    second = (code, above.f_lasti) if kind == _APPLICATION else None
+    above = above.f_back
+    if above is not None:
+        code = above.f_code
         kind = _kinds.get(code.co_filename)
         if kind is None:
             kind = _kind(code.co_filename)
         if kind == _APPLICATION:
-            found.append((code, frame.f_lasti))
-            if len(found) == _FRAMES:
-                break
-        elif kind == _END and code.co_name in _ENDING:
-            break
-    return tuple(found)
+            third = (code, above.f_lasti)
+            return (first, third) if second is None else (first, second, third)
+    return (first,) if second is None else (first, second)
 
 
 def is_application(code: CodeType) -> bool:

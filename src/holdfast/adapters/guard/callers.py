@@ -56,7 +56,7 @@ def _remember_parents(patches: Patches, kind: Any, created: Callable[[], int]) -
 
     def create_task(self: Any, coro: Any, **options: Any) -> Any:
         nonlocal left
-        task = make(self, coro, **options)
+        task = make(self, coro, **options) if options else make(self, coro)
         parent = current(self)
         if parent is not None:
             parents[id(task)] = refer(parent)

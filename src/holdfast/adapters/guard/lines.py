@@ -34,7 +34,7 @@ _PATHS: Final = 512
 _KINDS: Final[Mapping[str, frozenset[str]]] = {
     "file": frozenset({"file", "deleted file", "directory", "device", "pipe"}),
     "any": frozenset(),
-    "accepted": frozenset({"socket"}),
+    ACCEPTED: frozenset({"socket"}),
 }
 
 
@@ -70,6 +70,7 @@ class Lines:
     def __init__(self) -> None:
         self._by_fd: dict[int, tuple[Frames, Any, str, float]] = {}
         self._databases: dict[str, Counter[Frames]] = {}
+        self._known: dict[tuple[int, int], Frames] = {}
         self._mark = _FIRST_LOOK
         self._peaks: dict[str, int] = {}
         self._stacks: dict[str, tuple[str, ...]] = {}
@@ -86,9 +87,11 @@ class Lines:
 
     # ------------------------------------------------------------ when something is opened
 
-    def opened(self, fd: int, thing: object | None, kind: str) -> None:
+    def opened(self, fd: int, thing: object | None, kind: str, depth: int = 3) -> None:
         """Take note of a new descriptor, and of the object that has it, if one does."""
-        frames = caller_frames(2)
+        frames = caller_frames(
+            depth, self._known
+        )  # 3: above the function that stands in for the opener
         if not frames:  # one of our own
             self._by_fd.pop(fd, None)
             return
@@ -98,19 +101,13 @@ class Lines:
 
     def opened_file(self, made: Any) -> None:
         """Take note of a file that ``open`` has made; the same as ``opened`` with a call less."""
-        fd, frames = made.fileno(), caller_frames(2)
+        fd, frames = made.fileno(), caller_frames(3, self._known)
         if not frames:
             self._by_fd.pop(fd, None)
             return
         self._by_fd[fd] = (frames, ref(made), "file", self._now())
         if fd >= self._mark:
             self.look()
-
-    def accepted(self, fd: int) -> None:
-        """A socket that was just noted is the other end of a client: how many there are is up to these."""
-        entry = self._by_fd.get(fd)
-        if entry is not None:
-            self._by_fd[fd] = (entry[0], entry[1], "accepted", entry[3])
 
     def connected(self, path: str) -> None:
         """Take note of a database connection, whose descriptors nobody tells."""
@@ -175,7 +172,7 @@ class Lines:
         for each in descriptors:
             entry = self._by_fd.get(each.fd)
             if entry is not None and _is_valid(each, entry):
-                kind = ACCEPTED if entry[2] == "accepted" else each.kind
+                kind = ACCEPTED if entry[2] == ACCEPTED else each.kind
                 found[each.fd] = (self._line(Site(entry[0])), kind, now - entry[3])
         self._add_databases(descriptors, found)
         return found

@@ -10,17 +10,18 @@ import io
 import os
 import selectors
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, cast
 
 from holdfast.adapters._patches import Patches
-from holdfast.adapters.guard.lines import Lines
+from holdfast.adapters.guard.lines import ACCEPTED, Lines
 from holdfast.adapters.guard.shortage import Shortage, is_shortage
 
 __all__ = ("Opened", "note_openers")
 
-Opened = Callable[[int, object | None, str], None]
+Opened = Callable[..., None]
 """Takes the number of a descriptor, the object that has it, and its kind."""
 
 
@@ -45,14 +46,15 @@ class Opener:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function; with no descriptor left, once more."""
+        original, note = self._original, self._note
         try:
-            made = self._original(*args, **kwargs)
+            made = original(*args, **kwargs) if kwargs else original(*args)
         except OSError as error:
             if not is_shortage(error) or not self._shortage.relieve(error):
                 raise
-            made = self._original(*args, **kwargs)
-        if self._note is not None:
-            self._note(made)
+            made = original(*args, **kwargs)
+        if note is not None:
+            note(made)
         return made
 
     def __reduce__(self) -> str:
@@ -109,6 +111,7 @@ def note_openers(patches: Patches, lines: Lines | None, shortage: Shortage) -> N
 def _sockets(patches: Patches, lines: Lines | None, shortage: Shortage) -> None:
     opened = lines.opened if lines is not None else None
     make, accept = socket.socket.__init__, socket.socket.accept
+    accepting, frame_above = accept.__code__, sys._getframe  # noqa: SLF001 - the only way to see a caller
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - replaces one of that name
         try:
@@ -118,18 +121,20 @@ def _sockets(patches: Patches, lines: Lines | None, shortage: Shortage) -> None:
                 raise
             make(self, *args, **kwargs)
         if opened is not None:
-            opened(self.fileno(), self, "socket")
+            if frame_above(1).f_code is accepting:
+                opened(self.fileno(), self, ACCEPTED, 4)  # above `accept`
+            else:
+                opened(self.fileno(), self, "socket")
 
     def accept_again(self: Any) -> Any:
         try:
-            made = accept(self)
+            return accept(self)
+        except BlockingIOError:  # how each burst of connections ends
+            raise
         except OSError as error:
             if not is_shortage(error) or not shortage.relieve(error):
                 raise
-            made = accept(self)
-        if lines is not None:
-            lines.accepted(made[0].fileno())
-        return made
+            return accept(self)
 
     patches.set(socket.socket, "__init__", __init__)
     patches.set(socket.socket, "accept", accept_again)
