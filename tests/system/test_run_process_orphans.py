@@ -129,11 +129,18 @@ PROGRAM = (
     + """
 import asyncio
 from holdfast import run_process
+from holdfast._core.process_tree.keeper import KEEPER
+from holdfast._core.process_tree.register import ABOUT
 from tests.system.failure_programs import say
+
+def all_are_known(count):
+    return KEEPER._register is not None and sum(pid != ABOUT for pid, _ in KEEPER._register) == count
 
 async def main():
     tools = [asyncio.ensure_future(run_process(cmd, timeout=None)) for cmd in TOOLS]
     tools.append(asyncio.ensure_future(run_process(["env", "-i", "sleep", sys.argv[1]], timeout=None)))
+    while not all_are_known(len(tools)):
+        await asyncio.sleep(0.001)
     say("running")
     await asyncio.gather(*tools)
 

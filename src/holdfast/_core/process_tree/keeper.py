@@ -6,7 +6,9 @@ not what that started, and setting it means running Python between fork and exec
 threads.
 
 Guarantees: what is about to start is announced before it does, so there is no moment in which it is
-unknown. A keeper that was killed is replaced with the next start, and told of all that runs.
+unknown, but for what clears its environment in the very moment after its start: until its number stands
+in the register, only the mark tells whose it is. A keeper that was killed is replaced with the next
+start, and told of all that runs.
 
 One keeper for a program, started with the first tool: a Python without packages, in a session of its
 own, that sleeps in ``poll``. Where there is no interpreter to start (a frozen program), there is none.
