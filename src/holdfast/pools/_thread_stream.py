@@ -38,7 +38,7 @@ from holdfast.pools._stream_engine import SLICE, StreamEngine, StreamOptions
 from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_sweep import TurnSweep, late_item
 from holdfast.pools._thread_turn import ThreadTurn
-from holdfast.pools._threads import finalize
+from holdfast.pools._threads import finalize, run_apart
 
 __all__ = ("ThreadStreamEngine",)
 
@@ -334,6 +334,7 @@ class ThreadStreamEngine(StreamEngine):
     def go_on_without(self) -> None:
         """Turns were left behind: others carry on, or the stream is over."""
         self._hire()
+        self.core.crew.hire()  # for whoever stood in line already: more may start now
         self._check_end()
 
     def _leave_behind(self, turn: ThreadTurn) -> None:
@@ -374,18 +375,30 @@ class ThreadStreamEngine(StreamEngine):
 
     def close_soon(self) -> None:
         """Stop; from any thread, without waiting for anything."""
+        if self._stop():
+            self.core.crew.hire()
+
+    def _stop(self) -> bool:
+        """Let nothing new begin; whether items were left behind, so that others may start."""
+        left = False
         with self.lock:
             self._left = self.exhausted = True
             self.line.clear()
             for turn in tuple(self.turns):
                 if turn.index >= 0:
                     self._leave_behind(turn)
+                    left = True
         self._check_end()
+        return left
 
     def let_go(self) -> None:
         """Stop, from the consumer's ``__del__``."""
         self._left = self.exhausted = True
-        finalize(self.close_soon, self.lock, Bridge.lock, *self.end_locks())
+        finalize(self._close_forgotten, self.lock, Bridge.lock, *self.end_locks())
+
+    def _close_forgotten(self) -> None:
+        if self._stop():
+            run_apart(self.core.crew.hire)  # it takes more locks, and may start a thread
 
     async def wait_closed(self) -> None:
         """Wait for the pulling task, if there is one; blocking calls are not waited for."""

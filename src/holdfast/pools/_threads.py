@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-__all__ = ("finalize", "name_thread", "start_thread")
+__all__ = ("finalize", "name_thread", "run_apart", "start_thread")
 
 
 def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
@@ -51,10 +51,13 @@ def finalize(fn: Callable[[], None], *locks: threading.Lock) -> None:
     """
     for lock in locks:
         if not lock.acquire(blocking=False):
-            with contextlib.suppress(
-                RuntimeError
-            ):  # no thread to be had: the process has other worries
-                _thread.start_new_thread(fn, ())
+            run_apart(fn)
             return
         lock.release()
     fn()
+
+
+def run_apart(fn: Callable[[], None]) -> None:
+    """Run ``fn`` on a bare thread of its own, from a ``__del__`` where it may not run."""
+    with contextlib.suppress(RuntimeError):  # no thread to be had: the process has other worries
+        _thread.start_new_thread(fn, ())

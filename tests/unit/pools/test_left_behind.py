@@ -217,3 +217,77 @@ async def test_a_submitted_coroutine_that_nobody_holds_is_kept_until_it_has_ende
 
         waits[0]().set()
         assert await asyncio.wait_for(pool.run(_one), 20) == 1
+
+
+# ---------------------------------------------------------------- who stands in line behind a stream
+
+
+def _stuck_stream(pool, release):
+    """A stream whose only item has begun, and will not end before ``release``."""
+    begun = threading.Event()
+
+    def stuck(_):
+        begun.set()
+        assert release.wait(20)
+
+    stream = pool.stream(stuck, [0], outcomes=True)
+    ends = threading.Thread(target=lambda: list(stream), daemon=True)
+    ends.start()
+    assert begun.wait(10)
+    return stream, ends
+
+
+def test_a_stream_goes_on_with_every_thread_that_it_may_have_in_place_of_stuck_ones():
+    """The next item stands in line when the one before is given up: then there is a thread for it."""
+    release, begun = threading.Event(), threading.Semaphore(0)
+
+    def stuck(_):
+        begun.release()
+        assert release.wait(20)
+
+    with ThreadPool(1, max_abandoned=2, timeout=0.05) as pool:
+        stream = pool.stream(stuck, range(10), outcomes=True)
+        ends = threading.Thread(target=lambda: list(stream), daemon=True)
+        ends.start()
+        began = [begun.acquire(timeout=10) for _ in range(3)]
+        release.set()
+        ends.join(10)
+
+    assert began == [True] * 3
+
+
+def test_a_call_in_line_starts_when_a_stream_is_closed_over_a_running_item():
+    """Nobody waits for the item any more, and somebody waits for its thread."""
+    release = threading.Event()
+    with ThreadPool(1, max_abandoned=1) as pool:
+        stream, ends = _stuck_stream(pool, release)
+        call = pool.submit(int)
+        stream.close()
+        try:
+            assert call.result(10) == 0
+        finally:
+            release.set()
+        ends.join(10)
+
+
+def test_a_call_in_line_starts_when_a_stream_is_forgotten_over_a_running_item():
+    """Its end comes from the collector, which may not start a thread itself."""
+    release, begun = threading.Event(), threading.Event()
+
+    def stuck(item):
+        if item:
+            begun.set()
+            assert release.wait(20)
+        return item
+
+    with ThreadPool(1, max_abandoned=1) as pool:
+        stream = iter(pool.stream(stuck, [0, 1], outcomes=True))
+        assert next(stream).value == 0
+        assert begun.wait(10)
+        call = pool.submit(int)
+        del stream
+        gc.collect()
+        try:
+            assert call.result(10) == 0
+        finally:
+            release.set()
