@@ -16,8 +16,6 @@ LEFT_OUT = {
     "test_interpreter_shutdown": "imports the executor by name in a fresh interpreter",
     "test_submit_after_interpreter_shutdown": "imports the executor by name in a fresh interpreter",
     "test_hang_gh83386": "imports the executor by name in a fresh interpreter",
-    # (Of these, test_submit_after_interpreter_shutdown also looks for the printed name of the error's class:
-    # "RuntimeError:"; ours is a PoolClosed, which is one.)
     # What they assert is not the protocol of an executor but how the standard one is made.
     "test_hang_global_shutdown_lock": "the standard module's global lock, after a fork",
     "test_thread_names_default": "the name ThreadPoolExecutor-N_n; ours is holdfast:<pool>/n",

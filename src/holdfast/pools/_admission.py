@@ -111,7 +111,8 @@ class Admission(Permits):
         if self.closed:
             raise self._refusal(
                 self.why_closed,
-                "it is closed and cannot schedule new futures after shutdown; make a new pool",
+                'it is closed (a standard executor says "RuntimeError: cannot schedule new futures after '
+                'shutdown"); make a new pool, or submit before the end',
             )
         if self.abandoned:
             self._check_stuck()
