@@ -325,17 +325,6 @@ class ProcessStreamEngine(ProcessInput):
         self._left = self.exhausted = True
         finalize(self.close_soon, self.lock, Bridge.lock, *self.end_locks())
 
-    async def wait_closed(self) -> None:
-        """Wait for the pulling task, if there is one."""
-        if self.feed is not None and self._loop is asyncio.get_running_loop():
-            self.feed.stop()
-            await self.feed.wait_stopped()
-
-    def wait_closed_blocking(self) -> None:
-        """Do the same in blocking code."""
-        if self._bridge is not None:
-            self._bridge.join_if_over()
-
 
 class _Later:
     """Does something on the timer's thread."""

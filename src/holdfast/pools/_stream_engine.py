@@ -1,5 +1,6 @@
 """What the two engines of a stream have in common: the input, the window, the end."""
 
+import asyncio
 import sys
 import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
@@ -17,8 +18,6 @@ from holdfast.pools._timer import TIMER
 from holdfast.pools._window import Window
 
 if TYPE_CHECKING:
-    import asyncio
-
     from holdfast.pools._bridge import Bridge
 
 __all__ = ("SLICE", "StreamEngine", "StreamOptions")
@@ -171,6 +170,17 @@ class StreamEngine:
             self._bridge.give_back()
         if self.options.on_end is not None:
             self.options.on_end()
+
+    async def wait_closed(self) -> None:
+        """Wait for the pulling task, if there is one; what runs elsewhere is not waited for."""
+        if self.feed is not None and self._loop is asyncio.get_running_loop():
+            self.feed.stop()
+            await self.feed.wait_stopped()
+
+    def wait_closed_blocking(self) -> None:
+        """Do the same in blocking code."""
+        if self._bridge is not None:
+            self._bridge.join_if_over()
 
 
 def _nothing(*_: object) -> Any:

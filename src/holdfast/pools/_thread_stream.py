@@ -197,8 +197,9 @@ class ThreadStreamEngine(StreamEngine):
         """Under the lock: hand over, and decide whether this turn asks the input for more."""
         if turn.index >= 0:
             turn.put()
-            if self.admission.gate is not None:
-                return False  # with a rate, each item is admitted by itself
+            # Who was left behind has given the stream up; and with a rate, each item is admitted by itself.
+            if turn.left or self.admission.gate is not None:
+                return False
         if self.exhausted or self._pulling or (self.feed is None and self._no_room()):
             return False
         return not (self.admission.is_wanted() and turn.time - turn.since >= SLICE)
@@ -380,16 +381,14 @@ class ThreadStreamEngine(StreamEngine):
 
     def _stop(self) -> bool:
         """Let nothing new begin; whether items were left behind, so that others may start."""
-        left = False
         with self.lock:
             self._left = self.exhausted = True
             self.line.clear()
-            for turn in tuple(self.turns):
-                if turn.index >= 0:
-                    self._leave_behind(turn)
-                    left = True
+            left = [turn for turn in self.turns if turn.index >= 0]
+            for turn in left:
+                self._leave_behind(turn)
         self._check_end()
-        return left
+        return bool(left)
 
     def let_go(self) -> None:
         """Stop, from the consumer's ``__del__``."""
@@ -399,14 +398,3 @@ class ThreadStreamEngine(StreamEngine):
     def _close_forgotten(self) -> None:
         if self._stop():
             run_apart(self.core.crew.hire)  # it takes more locks, and may start a thread
-
-    async def wait_closed(self) -> None:
-        """Wait for the pulling task, if there is one; blocking calls are not waited for."""
-        if self.feed is not None and self._loop is asyncio.get_running_loop():
-            self.feed.stop()
-            await self.feed.wait_stopped()
-
-    def wait_closed_blocking(self) -> None:
-        """Do the same in blocking code."""
-        if self._bridge is not None:
-            self._bridge.join_if_over()

@@ -256,6 +256,28 @@ def test_a_stream_goes_on_with_every_thread_that_it_may_have_in_place_of_stuck_o
     assert began == [True] * 3
 
 
+@pytest.mark.parametrize("_", range(15))
+def test_what_a_thread_runs_after_an_item_that_was_given_up_is_not_given_up_with_it(_):
+    """Three stuck calls end while the stream goes on, and their threads take the next items at once."""
+    release, begun = threading.Event(), threading.Semaphore(0)
+    outcomes = []
+
+    def stuck_at_first(item):
+        begun.release()
+        assert release.wait(20)
+        return item
+
+    with ThreadPool(1, max_abandoned=2, timeout=0.02) as pool:
+        stream = pool.stream(stuck_at_first, range(10), outcomes=True)
+        reader = threading.Thread(target=lambda: outcomes.extend(stream), daemon=True)
+        reader.start()
+        assert all(begun.acquire(timeout=10) for _ in range(3))
+        release.set()
+        reader.join(20)
+
+    assert [outcome.index for outcome in outcomes] == list(range(10))
+
+
 def test_a_call_in_line_starts_when_a_stream_is_closed_over_a_running_item():
     """Nobody waits for the item any more, and somebody waits for its thread."""
     release = threading.Event()
