@@ -2,8 +2,8 @@
 
 Purpose: SIGUSR1 makes a report at once, also while the main thread is in C code; and what else signals
 bring by a :class:`~holdfast.adapters.guard.stack_pipe.StackPipe` is answered on the same thread. The
-stacks are those of the moment of the signal, even where the report comes later because something holds
-the interpreter's lock.
+stack of the interrupted thread is that of the moment of the signal, even where the report comes later
+because something holds the interpreter's lock.
 """
 
 import select
