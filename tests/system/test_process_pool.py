@@ -295,7 +295,9 @@ def test_workers_are_replaced_after_so_many_calls():
     with ProcessPool(1, max_calls_per_worker=3) as pool:
         pids = [pool.submit(jobs.pid).result(20) for _ in range(9)]
 
-    assert [pids.count(one) for one in dict.fromkeys(pids)] == [3, 3, 3]
+    counts = [pids.count(one) for one in set(pids)]
+    assert max(counts) == 3  # a spare that has just become ready may have the next call, too
+    assert len(counts) >= 3
 
 
 def test_idle_workers_end_and_the_least_stays():
