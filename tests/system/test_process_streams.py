@@ -75,6 +75,22 @@ async def test_a_coroutine_consumes_an_asynchronous_input(pool):
             yield i
 
     assert [value async for value in pool.stream(jobs.same, slowly())] == list(range(20))
+
+
+async def test_all_that_an_async_input_gave_before_it_broke_is_run(pool):
+    """The error comes behind what lay in line."""
+
+    async def breaks():
+        for i in range(9):
+            yield i
+        raise OSError("the input broke")
+
+    found = []
+    with pytest.raises(OSError, match="broke"):
+        async for value in pool.stream(jobs.same, breaks(), buffer=10):
+            found.append(value)
+
+    assert found == list(range(9))
     assert await pool.gather(jobs.same, range(20)) == list(range(20))
 
 

@@ -71,16 +71,17 @@ def test_the_programs_handler_wins_and_it_is_told_that_there_was_none(tmp_path):
         tmp_path,
         """
         import signal, sys
-        print(signal.getsignal(15), flush=True)
-        before = signal.signal(15, lambda *_: sys.exit(f"mine {before!r}"))
+        found = signal.getsignal(15)
+        before = signal.signal(15, lambda *_: sys.exit(f"mine {found!r} {before!r}"))
         signal.signal(1, signal.SIG_IGN)
         signal.raise_signal(1)
+        print("ready", flush=True)
         signal.pause()
         """,
         signal.SIGTERM,
     )
 
-    assert (status, out, err) == (1, "", "mine <Handlers.SIG_DFL: 0>\n")
+    assert (status, out, err) == (1, "", "mine <Handlers.SIG_DFL: 0> <Handlers.SIG_DFL: 0>\n")
     assert report(tmp_path)["reason"] == "exit"
 
 

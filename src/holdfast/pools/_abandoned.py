@@ -118,7 +118,7 @@ def _calls(workers: "Iterable[Worker]") -> Iterator[tuple[Any, str, FrameType]]:
 
 
 def _name(call: Any) -> str:
-    fn = getattr(call, "engine", call).fn  # a turn runs its stream's
+    fn = call.fn
     if isinstance(fn, Timed):
         fn = fn.fn
     name = getattr(fn, "__qualname__", None) or type(fn).__qualname__

@@ -208,9 +208,7 @@ class AsyncStreamEngine(StreamEngine):
     def turn_refused(self, error: Rejected) -> None:
         """The pool has closed."""
         self._turn = None
-        if self.window.final_error is None:
-            self.window.final_error = error
-        self.stop_pulling()
+        self.input_failed(error)
         self._check_end()
 
     def _start_worker(self) -> None:
@@ -262,15 +260,12 @@ class AsyncStreamEngine(StreamEngine):
             worker.task.cancel()
 
     def input_failed(self, error: BaseException) -> None:
-        if self.window.final_error is None:
-            self.window.final_error = error
+        self.note_input_error(error)
         self.stop_pulling()
 
     def _fed(self, error: BaseException | None) -> None:
         if error is not None:
-            self.input_failed(error)
-        elif self.feed is not None and not self.feed.has_items():
-            self.exhausted = True
+            self.note_input_error(error)
         self._check_end()
 
     def stop_pulling(self) -> None:
@@ -334,6 +329,7 @@ class AsyncStreamEngine(StreamEngine):
     def _check_end(self) -> None:
         if self._workers or self.window.ended:
             return
+        self.note_exhaustion()
         if self._turn is not None and (self.exhausted or self.stopping):
             if self.admission.withdraw(self._turn):
                 self._turn = None

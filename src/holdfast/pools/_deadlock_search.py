@@ -227,7 +227,7 @@ class Look:
         window, feed = engine.window, engine.feed
         if window.ready or window.over() or window.next in window.held:
             return None
-        if feed is not None and not feed._over:  # noqa: SLF001 - its input may bring something at any time
+        if feed is not None and not feed.over:  # its input may bring something at any time
             return None
         return stream_work(engine) or None
 

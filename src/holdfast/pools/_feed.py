@@ -56,13 +56,22 @@ class Feed:
         try:
             return self._line.popleft()
         except IndexError:
-            if self._over and not self._line:
+            if self.is_spent():
                 raise StopIteration from None
             raise Dry from None
 
     def has_items(self) -> bool:
         """Whether something can be taken now."""
         return bool(self._line)
+
+    @property
+    def over(self) -> bool:
+        """Whether the input has ended; items of it may still be here."""
+        return self._over
+
+    def is_spent(self) -> bool:
+        """Whether the input has ended and all that it gave was taken."""
+        return self._over and not self._line
 
     def resume(self) -> None:
         """There is room again; from any thread."""

@@ -138,15 +138,12 @@ class ProcessInput(StreamEngine, ABC):
     def fail_input(self, error: BaseException) -> None:
         """The input has raised: behind everything that it has given."""
         with self.lock:
-            if self.window.final_error is None:
-                self.window.final_error = error
+            self.note_input_error(error)
             self.exhausted = True
 
     def _fed(self, error: BaseException | None) -> None:
         if error is not None:
-            self.fail_input(error)
-        elif self.feed is not None and not self.feed.has_items():
             with self.lock:
-                self.exhausted = True
+                self.note_input_error(error)
         self.hire()
         self.check_end()

@@ -291,7 +291,7 @@ class ProcessStreamEngine(ProcessInput):
         with self.lock:
             if self.window.ended or self.turns or self.line or self._delayed:
                 return
-            if not self.exhausted or (self._puller is not None and not self._puller.over):
+            if not self.note_exhaustion() or (self._puller is not None and not self._puller.over):
                 return
             posted = self._posted
             if posted is not None:

@@ -110,6 +110,20 @@ class StreamEngine:
         self._context = Context()
         self._bridge: Bridge | None = None
 
+    def note_exhaustion(self) -> bool:
+        """Whether nothing more is pulled; a feed that ended does not say so to anybody who was not asking.
+
+        To be called with what guards ``exhausted``, by whoever stops asking for items.
+        """
+        if self.feed is not None and self.feed.is_spent():
+            self.exhausted = True
+        return self.exhausted
+
+    def note_input_error(self, error: BaseException) -> None:
+        """The input has raised: it comes behind everything that was pulled."""
+        if self.window.final_error is None:
+            self.window.final_error = error
+
     def note_time(self, seconds: float) -> None:
         """An item ran so long: it stands for those that have ended since the last note."""
         done = self.window.done()
@@ -155,8 +169,7 @@ class StreamEngine:
         try:
             close()
         except BaseException as error:  # noqa: BLE001 - the input's error ends the stream, whatever it is
-            if self.window.final_error is None:
-                self.window.final_error = error
+            self.note_input_error(error)
 
     def _finish(self) -> None:
         """Nothing of the stream is left to do: let go of everything, and tell the consumer."""

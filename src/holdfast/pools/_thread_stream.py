@@ -305,16 +305,13 @@ class ThreadStreamEngine(StreamEngine):
 
     def _fail_input(self, error: BaseException) -> None:
         with self.lock:
-            if self.window.final_error is None:
-                self.window.final_error = error
+            self.note_input_error(error)
             self.exhausted = True
 
     def _fed(self, error: BaseException | None) -> None:
         if error is not None:
-            self._fail_input(error)
-        elif self.feed is not None and not self.feed.has_items():
             with self.lock:
-                self.exhausted = True
+                self.note_input_error(error)
         self._check_end()
 
     # ------------------------------------------------------------ deadlines
@@ -350,7 +347,9 @@ class ThreadStreamEngine(StreamEngine):
 
     def _check_end(self) -> None:
         with self.lock:
-            if not self.exhausted or self.turns or self._pulling or self.line or self.window.ended:
+            if self.turns or self._pulling or self.line or self.window.ended:
+                return
+            if not self.note_exhaustion():
                 return
             posted = self._posted
             if posted is not None:

@@ -78,6 +78,7 @@ class ThreadTurn:
         "due",
         "engine",
         "error",
+        "fn",
         "index",
         "item",
         "left",
@@ -92,6 +93,9 @@ class ThreadTurn:
 
     def __init__(self, engine: TurnHost) -> None:
         self.engine = engine
+        self.fn = (
+            engine.fn
+        )  # the engine lets go of it at the end, when this turn may still be in it
         self.state = WAITING
         self.abandoned = False
         self.abandoned_at: float | None = None

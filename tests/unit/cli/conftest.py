@@ -1,6 +1,7 @@
 """What the tests of the command line share."""
 
 import json
+import signal
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -69,7 +70,14 @@ def run(tmp_path, capfd):
             source.write_bytes(data)
         where = "-" if output == "-" else str(tmp_path / output)
         capfd.readouterr()
-        code = map_command.main([target, str(source), "-o", where, *options], standalone_mode=False)
+        alarm, left = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
+        try:
+            code = map_command.main(
+                [target, str(source), "-o", where, *options], standalone_mode=False
+            )
+        finally:  # a process of its own may use the alarm; here it ends a test that hangs
+            signal.signal(signal.SIGALRM, alarm)
+            signal.setitimer(signal.ITIMER_REAL, *left)
         out, err = capfd.readouterr()
         return Ran(code, err, out, tmp_path / output)
 

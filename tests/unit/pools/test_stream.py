@@ -1,6 +1,7 @@
 """What a stream promises, for coroutines and for threads, in coroutines and in blocking code."""
 
 import asyncio
+import contextlib
 import contextvars
 import itertools
 import threading
@@ -149,6 +150,58 @@ async def test_an_error_of_an_async_input_raises_too():
     with pytest.raises(OSError, match="the input broke"):
         async for _ in holdfast.stream(double, broken(), limit=5):
             pass
+
+
+async def ended(n, *, breaks=False):
+    """An input that has ended, or broken, before the first of its items is done."""
+    for i in range(n):
+        yield i
+    if breaks:
+        raise OSError("the input broke")
+
+
+@ORDERS
+@pytest.mark.parametrize("rate", [None, Rate(1000, per=1)], ids=["plain", "rate"])
+@pytest.mark.parametrize("breaks", [False, True], ids=["ends", "breaks"])
+@pytest.mark.parametrize("make", [AsyncPool, ThreadPool])
+async def test_all_that_an_async_input_gave_is_run_however_it_ended(make, breaks, rate, ordered):
+    """What lay in line when the input ended is neither lost nor waited for without end."""
+    pool, begun, found = make(1, rate=rate), asyncio.Event(), []
+    loop = asyncio.get_running_loop()
+
+    async def later(item):
+        await asyncio.sleep(0.001)
+        return item
+
+    def blocking(item):
+        asyncio.run_coroutine_threadsafe(begun.wait(), loop).result(20)
+        return item
+
+    fn = later if make is AsyncPool else blocking
+    stream = pool.stream(fn, ended(5, breaks=breaks), buffer=10, ordered=ordered)
+    loop.call_later(0.01, begun.set)
+    with pytest.raises(OSError, match="broke") if breaks else contextlib.nullcontext():
+        async for value in stream:
+            found.append(value)
+
+    assert found == list(range(5))
+    assert pool.stats().in_flight == 0
+
+
+async def test_a_stream_ends_when_its_last_item_was_given_up_and_its_input_had_ended():
+    """The thread that would have found the end of the input is left behind."""
+    release, pool = threading.Event(), ThreadPool(1, timeout=0.02)
+
+    def stuck(_):
+        release.wait(20)
+
+    stream = pool.stream(stuck, ended(2), buffer=10, outcomes=True)
+    outcomes = [outcome async for outcome in stream]
+
+    assert [type(outcome.error) for outcome in outcomes] == [CallTimeout, CallTimeout]
+    assert all("stuck" in call.function for call in pool.abandoned())
+    release.set()
+    pool.drain()
 
 
 @FUNCTIONS
