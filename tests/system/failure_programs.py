@@ -59,7 +59,10 @@ def say(word: str) -> None:
 
 
 def say_when_it_waits(word: str) -> None:
-    """Say ``word`` as soon as the main thread stands still: it waits for something."""
+    """Say ``word`` as soon as the main thread stands still: it waits for something.
+
+    One that has not got its turn on a busy machine stands still too, but it does not sleep.
+    """
     main = threading.main_thread().ident
     assert main is not None
 
@@ -67,20 +70,25 @@ def say_when_it_waits(word: str) -> None:
         still, place = 0, None
         while still < 30:
             frame = sys._current_frames()[main]
-            still, place = (
-                (still + 1, place)
-                if place == (frame, frame.f_lasti)
-                else (
-                    0,
-                    (frame, frame.f_lasti),
-                )
-            )
+            if place == (frame, frame.f_lasti) and _sleeps():
+                still += 1
+            else:
+                still, place = 0, (frame, frame.f_lasti)
             del frame
             threading.Event().wait(0.001)
         del place
         say(word)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _sleeps() -> bool:
+    """Whether the main thread waits in the kernel, as far as can be told here."""
+    try:
+        status = Path(f"/proc/self/task/{os.getpid()}/stat").read_text()
+    except OSError:
+        return True
+    return status.rpartition(") ")[2].startswith("S")
 
 
 def live_workers() -> list[threading.Thread]:
