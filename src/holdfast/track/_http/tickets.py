@@ -3,6 +3,7 @@
 States of a ticket: made -> out (its request is under way, its response may still be read) -> back, once.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -94,7 +95,7 @@ class Ticket:
         return f"{self.what} since {clock.now() - self.since:.1f} s, asked for at {self.site}"
 
 
-class Door:
+class Door(ABC):
     """What both lines have in common: who is out, the figures, and the words of a refusal.
 
     Args:
@@ -131,17 +132,17 @@ class Door:
         self._closed = False
 
     @property
+    @abstractmethod
     def queued(self) -> int:
         """How many wait."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take_back(self, ticket: Ticket) -> None:
         """A ticket's request is over; from any thread."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Refuse what waits, and all that comes."""
-        raise NotImplementedError
 
     def out(self) -> list[Ticket]:
         """Return the tickets that are out, the oldest first."""
