@@ -69,12 +69,11 @@ def say_when_it_waits(word: str) -> None:
     def watch() -> None:
         still, place = 0, None
         while still < 30:
-            frame = sys._current_frames()[main]
-            if place == (frame, frame.f_lasti) and _sleeps():
-                still += 1
-            else:
-                still, place = 0, (frame, frame.f_lasti)
-            del frame
+            frame = sys._current_frames().get(main)  # none between the program and its exit
+            here = frame and (frame, frame.f_lasti)
+            still = still + 1 if here and place == here and _sleeps() else 0
+            place = here
+            del frame, here
             threading.Event().wait(0.001)
         del place
         say(word)
