@@ -177,3 +177,12 @@ def test_fragments_have_a_known_kind():
     ]
 
     assert not odd
+
+
+def test_the_page_of_benchmarks_names_each_claim_once():
+    """In the table of what is compared; a claim is a file of ``benchmarks``."""
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    table = text.partition("| claim |")[2].partition("\n\n")[0]
+
+    claims = sorted(path.stem.removeprefix("bench_") for path in ROOT.glob("benchmarks/bench_*.py"))
+    assert sorted(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == claims
