@@ -13,8 +13,9 @@ from holdfast.pools.deadline import remaining
 from holdfast.track._place import LoopPlace, ThreadPlace
 from holdfast.track._pool_core import PoolCore
 from holdfast.track._pool_functions import PoolFunctions
-from holdfast.track._pool_homes import LoopHome, ThreadHome
+from holdfast.track._pool_homes import ThreadHome
 from holdfast.track._pool_lease import Lease
+from holdfast.track._pool_loop_home import LoopHome
 from holdfast.track._pool_probe import Probe
 from holdfast.track._pool_reports import tell_failure
 from holdfast.track._pool_slot import Asked

@@ -112,6 +112,8 @@ def leak_report(core: "PoolPlaces[Any]") -> Leaked | None:
     if left:
         held = (*held, f"{left} that are being opened, reset or closed")
     told = f": {told_by_line(found)}" if found else ""
+    if left:
+        told += f"{', and' if found else ':'} {left} being opened, reset or closed"
     msg = (
         f"{core.options.owner} has closed and {len(found) + left} of its resources are still in use{told}; each "
         "is closed when it comes back; give back before closing, or close with a longer timeout"

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import threading
 
 import pytest
 
@@ -14,8 +15,10 @@ BY_ID = "SELECT word FROM note WHERE id = ?"
 ALL = "SELECT id FROM note ORDER BY id"
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
 LONG = (
-    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT ?) SELECT count(*) FROM n"
+    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT ?1) "
+    "SELECT let_pass(count(*)) FROM n"
 )
+SLOW = "SELECT let_pass(?)"
 
 
 @pytest.fixture
@@ -32,13 +35,41 @@ async def db(path):
         yield database
 
 
-async def read_until_in_place(db, sql, params):
-    """Run a statement until it has proved to be short; on a machine that is busy this may take a few."""
-    for _ in range(1000):
-        await db.fetch_all(sql, params)
-        if db.stats().inline_reads:
-            return
-    raise AssertionError
+class Time:
+    """Passes when a statement says so, so that no busy machine makes a short one long."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def now(self):
+        return self.seconds
+
+    def let_pass(self, microseconds):
+        self.seconds += microseconds / 1e6
+        return microseconds
+
+
+@pytest.fixture
+async def steady(path):
+    """A database that judges by such a time how long its reads take; SQL has ``let_pass``."""
+    time = Time()
+
+    def register(connection):
+        connection.create_function("let_pass", 1, time.let_pass)
+
+    async with holdfast.sqlite(path, schema=SCHEMA, on_connect=register) as database:
+        await database.execute_many(
+            "INSERT INTO note (word) VALUES (?)", ((str(n),) for n in range(1000))
+        )
+        database._core.reads._now = time.now
+        yield database
+
+
+async def prove_short(db, sql, params):
+    """Run a statement twice: on a thread, which sees that it is short, and in place."""
+    await db.fetch_all(sql, params)
+    await db.fetch_all(sql, params)
+    assert db.stats().inline_reads == 1
 
 
 async def test_rows_come_as_tuples_or_as_the_factory_makes_them(path, db):
@@ -59,43 +90,57 @@ async def test_rows_come_as_tuples_or_as_the_factory_makes_them(path, db):
         assert (await other.fetch_one(BY_ID, (7,)))["word"] == "6"
 
 
-async def test_a_short_statement_is_executed_in_place(db):
+async def test_a_short_statement_is_executed_in_place(steady):
     """After a thread has seen that it is short; and it sees what was written just before."""
-    await read_until_in_place(db, BY_ID, (1,))
-    submitted = db.stats().readers.submitted
+    await prove_short(steady, BY_ID, (1,))
+    submitted = steady.stats().readers.submitted
 
-    await db.execute("UPDATE note SET word = 'new' WHERE id = 1")
+    await steady.execute("UPDATE note SET word = 'new' WHERE id = 1")
 
-    assert await db.fetch_value(BY_ID, (1,)) == "new" or db.stats().readers.submitted > submitted
+    assert await steady.fetch_value(BY_ID, (1,)) == "new"
+    assert steady.stats().readers.submitted == submitted
 
 
-async def test_one_that_grows_long_is_broken_off_and_run_on_a_thread(db):
+async def test_one_that_grows_long_is_broken_off_and_run_on_a_thread(steady):
     """The answer is the same, and from then on the statement does not keep the loop waiting."""
-    await read_until_in_place(db, LONG, (1,))
+    await prove_short(steady, LONG, (1,))
 
-    assert await db.fetch_value(LONG, (100_000,)) == 100_000
-    assert db.stats().inline_given_up == 1
-    inline = db.stats().inline_reads
-    assert await db.fetch_value(LONG, (100_001,)) == 100_001
-    assert db.stats().inline_reads == inline
+    assert await steady.fetch_value(LONG, (100_000,)) == 100_000
+    assert steady.stats().inline_given_up == 1
+    submitted = steady.stats().readers.submitted
+    assert await steady.fetch_value(LONG, (100_001,)) == 100_001
+    assert steady.stats().readers.submitted == submitted + 1
+    assert (steady.stats().inline_reads, steady.stats().inline_given_up) == (1, 1)
 
 
-async def test_steps_are_counted_for_each_execution_alone(db):
+async def test_one_that_takes_long_in_place_is_run_on_a_thread_from_then_on(steady):
+    """It was not broken off, as it has few steps; but the loop has waited for it."""
+    await prove_short(steady, SLOW, (1,))
+
+    assert await steady.fetch_value(SLOW, (5_000,)) == 5_000
+    submitted = steady.stats().readers.submitted
+    assert await steady.fetch_value(SLOW, (5_000,)) == 5_000
+    assert steady.stats().readers.submitted == submitted + 1
+    assert (steady.stats().inline_reads, steady.stats().inline_given_up) == (2, 0)
+
+
+async def test_steps_are_counted_for_each_execution_alone(steady):
     """SQLite counts on between executions: thousands of short ones must not add up to a long one."""
-    await read_until_in_place(db, BY_ID, (1,))
+    await prove_short(steady, BY_ID, (1,))
 
     for n in range(3000):
-        await db.fetch_all(BY_ID, (n,))
+        await steady.fetch_all(BY_ID, (n,))
 
-    assert db.stats().inline_given_up == 0
+    assert steady.stats().inline_given_up == 0
+    assert steady.stats().inline_reads == 3001
 
 
-async def test_an_error_is_the_same_in_place(db):
+async def test_an_error_is_the_same_in_place(steady):
     """What can't be executed in place is left to the pool, which says why."""
-    await read_until_in_place(db, BY_ID, (1,))
+    await prove_short(steady, BY_ID, (1,))
 
     with pytest.raises(sqlite3.ProgrammingError, match="bindings"):
-        await db.fetch_all(BY_ID, (1, 2))
+        await steady.fetch_all(BY_ID, (1, 2))
 
 
 async def test_readers_can_not_write(db):
@@ -269,11 +314,20 @@ async def test_closing_leaves_one_file_and_no_descriptor(db, path):
 
 async def test_closing_stops_what_does_not_end(path):
     """After ``timeout`` seconds what still runs is interrupted, and what waits is refused."""
-    db = holdfast.sqlite(path, schema=SCHEMA)
-    reading = asyncio.create_task(db.fetch_all(ENDLESS))
-    writing = asyncio.create_task(db.execute("INSERT INTO note (id) " + ENDLESS))
-    await asyncio.sleep(0)
-    while not db.stats().readers.in_flight or db.stats().writes_queued:
+    inside = set()
+
+    def seen():
+        inside.add(threading.get_ident())
+        return 1
+
+    db = holdfast.sqlite(
+        path,
+        schema=SCHEMA,
+        on_connect=lambda connection: connection.create_function("seen", 0, seen),
+    )
+    reading = asyncio.create_task(db.fetch_all(ENDLESS + " WHERE seen()"))
+    writing = asyncio.create_task(db.execute(f"INSERT INTO note (id) {ENDLESS} WHERE seen()"))
+    while len(inside) < 2:
         await asyncio.sleep(0.001)
     waiting = asyncio.create_task(db.execute("INSERT INTO note VALUES (1, '')"))
     while not db.stats().writes_queued:
