@@ -20,9 +20,14 @@ from holdfast.watch.machine_share import MachineShare
 share = MachineShare(Path(sys.argv[1]))
 for line in sys.stdin:
     total, wanted, held = map(int, line.split())
-    print(share.look(total=total, wanted=wanted, held=held), flush=True)
+    print(share.look(total=total, wanted=wanted, held=lambda _: held), flush=True)
 share.close()
 """
+
+
+def using(held):
+    """What a process says that uses so much, whatever there is for it."""
+    return lambda _: held
 
 
 class Other:
@@ -73,48 +78,66 @@ def others(tmp_path):
 
 def test_one_alone_has_all_that_it_wants(share):
     """Nobody else is there to leave anything to."""
-    assert share.look(total=100, wanted=80, held=0) == 80
-    assert share.look(total=100, wanted=300, held=0) == 100
+    assert share.look(total=100, wanted=80, held=using(0)) == 80
+    assert share.look(total=100, wanted=300, held=using(0)) == 100
 
 
 def test_three_have_a_third_each(share, others):
     """As soon as those who had more have given way."""
-    assert share.look(total=90, wanted=200, held=0) == 90
+    assert share.look(total=90, wanted=200, held=using(0)) == 90
     assert others[0].look(90, 200) == 0
     assert others[1].look(90, 200) == 0
 
-    assert share.look(total=90, wanted=200, held=20) == 30
+    assert share.look(total=90, wanted=200, held=using(20)) == 30
     assert [other.look(90, 200) for other in others] == [30, 30]
 
 
 def test_what_does_not_divide_is_one_members_and_all_agree_whose(share, others):
     """Nobody is left with less than the others but for that one."""
     for _ in range(3):
-        grants = [share.look(total=49, wanted=24, held=0), *(each.look(49, 24) for each in others)]
+        grants = [
+            share.look(total=49, wanted=24, held=using(0)),
+            *(each.look(49, 24) for each in others),
+        ]
 
     assert sorted(grants) == [16, 16, 17]
 
 
 def test_who_still_uses_what_is_not_his_keeps_it_until_his_work_has_ended(share, others):
     """And nobody takes it meanwhile."""
-    share.look(total=90, wanted=200, held=0)
+    share.look(total=90, wanted=200, held=using(0))
     others[0].look(90, 200)
 
-    assert share.look(total=90, wanted=200, held=70) == 70
+    assert share.look(total=90, wanted=200, held=using(70)) == 70
     assert others[0].look(90, 200) == 20
-    assert share.look(total=90, wanted=200, held=40) == 45
+    assert share.look(total=90, wanted=200, held=using(40)) == 45
     assert others[0].look(90, 200) == 45
+
+
+def test_who_takes_more_while_it_looks_is_granted_that_and_nobody_else(share, others):
+    """It says what it uses when it knows what there is for it, and while the others can't look."""
+    share.look(total=60, wanted=60, held=using(60))
+    others[0].look(60, 60)
+    told = []
+
+    def held(there_is):
+        told.append(there_is)
+        return 45  # of which it had fewer a moment before
+
+    assert share.look(total=60, wanted=60, held=held) == 45
+    assert told == [30]
+    assert others[0].look(60, 60) == 15
 
 
 def test_a_killed_process_gives_its_share_back(share, others):
     """At the others' next look, and its file is gone."""
     assert others[1].look(60, 0) == 0
     assert others[0].look(60, 100) == 60
-    assert share.look(total=60, wanted=100, held=0) == 0
+    assert share.look(total=60, wanted=100, held=using(0)) == 0
 
     others[0].kill()
 
-    assert share.look(total=60, wanted=100, held=0) == 60
+    assert share.look(total=60, wanted=100, held=using(0)) == 60
     assert [member.pid for member in share.members()] == [others[1].process.pid]
 
 
@@ -123,7 +146,7 @@ def test_who_leaves_gives_its_share_back(share, others):
     others[0].look(60, 100)
     others[0].end()
 
-    assert share.look(total=60, wanted=100, held=0) == 60
+    assert share.look(total=60, wanted=100, held=using(0)) == 60
 
 
 def test_a_child_after_a_fork_has_no_share_and_does_not_keep_its_parents_alive(tmp_path, share):
@@ -133,7 +156,7 @@ def test_a_child_after_a_fork_has_no_share_and_does_not_keep_its_parents_alive(t
     if parent == 0:
         signal.alarm(20)
         mine = MachineShare(tmp_path)
-        mine.look(total=60, wanted=60, held=0)
+        mine.look(total=60, wanted=60, held=using(0))
         child = os.fork()
         if child == 0:
             signal.alarm(20)
@@ -143,12 +166,12 @@ def test_a_child_after_a_fork_has_no_share_and_does_not_keep_its_parents_alive(t
     child = int(os.read(reading, 20))
     os.close(reading)
     os.close(writing)
-    assert share.look(total=60, wanted=60, held=0) == 0
+    assert share.look(total=60, wanted=60, held=using(0)) == 0
 
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
     try:
-        assert share.look(total=60, wanted=60, held=0) == 60
+        assert share.look(total=60, wanted=60, held=using(0)) == 60
     finally:
         os.kill(child, signal.SIGKILL)
 
@@ -158,7 +181,7 @@ def test_a_file_that_is_not_ours_is_left_alone(tmp_path, share):
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "odd-x.member").write_text("{")
 
-    assert share.look(total=10, wanted=10, held=0) == 10
+    assert share.look(total=10, wanted=10, held=using(0)) == 10
     assert (tmp_path / "notes.txt").exists()
 
 

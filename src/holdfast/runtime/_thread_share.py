@@ -8,6 +8,11 @@ How much there is for worker threads of all of them: nine tenths of what is stil
 limit and what their workers hold already. How many workers another one has is what threads it has now,
 less those that it has told to be none of its workers.
 
+Threads come and go while they are counted. So what is free is read before and after the workers, and the
+smaller one counts: who has started threads in between has made it smaller, who has ended some has made it
+larger. And the budget is lowered before this process says how many workers it has: those that it started
+after would be nobody's, and be granted to another one.
+
 Guarantees: those of :class:`~holdfast.watch.machine_share.MachineShare`; without a limit each has what it
 wants; one thread stays for each in any case, out of the tenth that is left. A look that fails (the folder
 is gone) is logged once, and leaves the budget as it is.
@@ -40,6 +45,8 @@ _PART: Final = 0.9
 _EVERY: Final = 1.0
 """Seconds from one look to the next, while nothing changes."""
 
+_TRIES: Final = 3
+
 _GLANCE: Final = 0.1
 """Seconds to the next glance at who shares and what they want, a tenth of the cost of a look."""
 
@@ -60,6 +67,7 @@ class ThreadShare:
         self._settled = True
         self._looked_at = 0.0
         self._wishes: object = None  # what all wanted at the last look
+        self._beside = 0
         self.granted = 0
 
     def start(self) -> None:
@@ -117,34 +125,57 @@ class ThreadShare:
             OSError: The folder of those that share is gone, or can't be written.
         """
         with self._lock:
-            held = SUPPLY.threads
             others = self._share.members()
             self._looked_at, self._wishes = clock.now(), self._wished(others)
-            wanted = max(1, held, self._most())
-            beside = max(0, (thread_count() or 0) - held)
-            total = self._total(held, others)
+            wanted = max(1, SUPPLY.threads, self._most())
+            total = self._total(others)
             grant = self._share.look(
-                total=wanted if total is None else total, wanted=wanted, held=held, beside=beside
+                total=wanted if total is None else total,
+                wanted=wanted,
+                held=self._keep_to,
+                beside=self._count_beside(),
             )
             # Who has more than is fair gives way as calls end; until they have, nobody else is granted it.
             fair = wanted if total is None else self._share.fair
             self.granted = threads = max(1, min(grant, fair))
-            self._settled = held <= fair <= grant
-            budget = current_budget()
-            if budget.threads != threads:
-                set_budget(replace(budget, threads=threads))
+            self._settled = SUPPLY.threads <= fair <= grant
+            _set_threads(threads)
 
-    def _total(self, held: int, others: "Sequence[Member]") -> int | None:
+    def _keep_to(self, threads: int) -> int:
+        """Start no worker beyond so many; returns how many there are."""
+        if current_budget().threads > threads:
+            _set_threads(max(1, threads))
+        return SUPPLY.threads
+
+    def _count_beside(self) -> int:
+        """Threads that are no workers; as told last while workers come and go too fast to be told from them."""
+        for _ in range(_TRIES):
+            workers = SUPPLY.threads
+            threads = thread_count() or 0
+            if workers == SUPPLY.threads:
+                self._beside = max(0, threads - workers)
+                break
+        return self._beside
+
+    def _total(self, others: "Sequence[Member]") -> int | None:
         """Worker threads that there may be in all processes together; None if nothing bounds them."""
-        left = thread_bound().left
-        if left is None:
+        before = thread_bound().left
+        if before is None:
             return None
-        workers = held
+        workers = SUPPLY.threads
         for other in others:
             threads = thread_count(other.pid)
             if threads is not None:
                 workers += max(0, threads - other.beside)
+        after = thread_bound().left
+        left = before if after is None else min(before, after)
         return int((left + workers) * _PART)
+
+
+def _set_threads(threads: int) -> None:
+    budget = current_budget()
+    if budget.threads != threads:
+        set_budget(replace(budget, threads=threads))
 
 
 def _most_wanted() -> int:

@@ -12,6 +12,7 @@ Guarantees
 - the grants of all living members together never exceed the total, but for what one of them already
   used when it came, or when the total was lowered;
 - all members agree on the shares, also on who has what does not divide;
+- what a member uses is never more than its grant: it has stopped taking more when it says what it uses;
 - a member that wants less leaves the rest to the others; a newcomer has its share as soon as the
   others' work has come free.
 
@@ -24,7 +25,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,13 +112,14 @@ class MachineShare:
             raise
         forks(self)
 
-    def look(self, *, total: int, wanted: int, held: int, beside: int = 0) -> int:
+    def look(self, *, total: int, wanted: int, held: Callable[[int], int], beside: int = 0) -> int:
         """Say what this process wants and uses; returns what it may hold until the next look.
 
         Args:
             total: What all members together may hold, 0 or more.
             wanted: What this process would use if it were alone, 0 or more.
-            held: What it uses now.
+            held: Told what there is for this process now; returns what it uses, and takes no more than the
+                larger of the two from then on. Called while nobody else can look.
             beside: What it has of the same beside that; told to the others, and no more.
 
         Raises:
@@ -131,12 +133,9 @@ class MachineShare:
             wants = sorted([(self._path, wanted), *((path, who.wanted) for path, who in others)])
             shares = fair_shares(total, [each for _, each in wants])
             self.fair = shares[wants.index((self._path, wanted))]
-            grant = granted(
-                self.fair,
-                held=held,
-                others_hold=sum(other.granted for _, other in others),
-                total=total,
-            )
+            others_hold = sum(other.granted for _, other in others)
+            there_is = granted(self.fair, held=0, others_hold=others_hold, total=total)
+            grant = max(there_is, held(there_is))
             _write(
                 self._file,
                 Member(pid=self._pid, granted=grant, wanted=wanted, beside=beside),

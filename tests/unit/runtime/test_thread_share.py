@@ -2,8 +2,11 @@
 
 import pytest
 
+from holdfast.pools._supply import SUPPLY
 from holdfast.pools.budget import current_budget, set_budget
+from holdfast.runtime import _thread_share
 from holdfast.runtime._thread_share import ThreadShare
+from holdfast.sense import Reading
 from holdfast.watch.machine_share import Member
 
 
@@ -15,12 +18,17 @@ class Meeting:
         self.others = []
         self.fair = 0
         self.gives = 8
+        self.total = None
+        self.told = []  # how many workers there are, and threads beside them
+        self.limits = []  # how many workers there could be at that moment
 
     def look(self, *, total, wanted, held, beside=0):
         """Grant as much as the test says."""
-        del total, held, beside
+        self.total = total
         self.looks += 1
         self.fair = wanted
+        self.told.append((held(self.gives), beside))
+        self.limits.append(SUPPLY.limit)
         return self.gives
 
     def members(self):
@@ -79,3 +87,47 @@ def test_it_looks_at_each_glance_while_it_has_less_than_is_fair(meeting):
     share.tick()
 
     assert meeting.looks == 3
+
+
+def test_no_worker_starts_between_what_it_says_and_what_it_is_granted(meeting, monkeypatch):
+    """The budget is lowered first: a thread that started after would be granted to somebody else."""
+    monkeypatch.setattr(_thread_share, "_most_wanted", lambda: 8)
+    share = ThreadShare(meeting, 8)
+    share.look()
+    meeting.gives = 3
+    share.look()
+
+    assert meeting.limits == [8, 3]
+
+
+@pytest.mark.parametrize("left", [(40, 30), (30, 40)], ids=["started", "ended"])
+def test_threads_that_come_or_go_while_they_are_counted_are_not_counted_twice(
+    meeting, monkeypatch, left
+):
+    """As free and as held: what is left under the limit is read before and after the workers."""
+    readings = [Reading("threads", 70 - free, "threads", 70) for free in left]
+    monkeypatch.setattr(_thread_share, "thread_bound", lambda: readings.pop(0))
+    monkeypatch.setattr(_thread_share, "thread_count", lambda pid=None: 25 if pid == 7 else 5)
+    monkeypatch.setattr(SUPPLY, "threads", 0)
+    meeting.others = [Member(pid=7, granted=20, wanted=24, beside=5)]
+
+    ThreadShare(meeting, 8).look()
+
+    assert meeting.total == int(0.9 * (30 + 20))
+
+
+def test_workers_that_come_while_threads_are_counted_are_not_taken_for_others(meeting, monkeypatch):
+    """Then others would be told that there is less for workers; what was told last holds."""
+    share = ThreadShare(meeting, 8)
+    monkeypatch.setattr(SUPPLY, "threads", 2)
+    monkeypatch.setattr(_thread_share, "thread_count", lambda pid=None: 7)
+    share.look()
+
+    def while_they_start(pid=None):
+        SUPPLY.threads += 1
+        return 5 + SUPPLY.threads
+
+    monkeypatch.setattr(_thread_share, "thread_count", while_they_start)
+    share.look()
+
+    assert [beside for _, beside in meeting.told] == [5, 5]
