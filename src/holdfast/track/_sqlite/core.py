@@ -42,6 +42,8 @@ class Core:
         self.writer = Writer(o, self.files, self.counters)
         self.streams = Streams(o, self.files, self.reads)
         self.released = False
+        self._line = self.writer.line
+        self._plain = not o.read_only and o.queue_timeout is None
         self._now = clock.current().now
         forks(self)
 
@@ -56,7 +58,12 @@ class Core:
         loop = asyncio.get_running_loop()
         job.mailbox = mailbox = loop_state(loop)
         job.future = future = loop.create_future()
-        if self._put(job, lease):
+        if lease is None and self._plain and inherited() is None:  # as _put does, step by step
+            job.queued_at = self._now()
+            send = self._line.put(job)
+        else:
+            send = self._put(job, lease)
+        if send and self.writer not in mailbox.deferred:
             self.writer.hire_at_pass_end(mailbox)
         return future
 

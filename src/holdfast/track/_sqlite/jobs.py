@@ -182,13 +182,14 @@ class _Letter:
     def deliver(self) -> None:
         """On the loop: wake the coroutines."""
         for job in self.jobs:
-            if not job.future.done():
-                job.future.set_result(None)
+            future = job.future
+            if not future.done():
+                future.set_result(None)
 
 
 def settle(jobs: Iterable[Job]) -> bool:
     """Tell whoever asked that these jobs have ended; False if a loop to be told is closed."""
-    letters: dict[LoopState, _Letter] = {}
+    letters: dict[LoopState, list[Job]] = {}
     last: LoopState | None = None
     group: list[Job] = []
     for job in jobs:
@@ -203,9 +204,9 @@ def settle(jobs: Iterable[Job]) -> bool:
             continue
         if mailbox is not last:
             last = mailbox
-            group = letters.setdefault(mailbox, _Letter([])).jobs
+            group = letters.setdefault(mailbox, [])
         group.append(job)
     reached = True
-    for mailbox, letter in letters.items():
-        reached = mailbox.post(letter) and reached
+    for mailbox, group in letters.items():
+        reached = mailbox.post(_Letter(group)) and reached
     return reached

@@ -15,11 +15,14 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from holdfast.errors import CallTimeout, Failed, UnderPressure
 from holdfast.pools._timer import TIMER
 from holdfast.track._sqlite.connect import Connection, is_interrupt
+
+if TYPE_CHECKING:
+    from holdfast.track._sqlite.jobs import Job
 
 __all__ = ("Run", "Runner", "Stopped")
 
@@ -99,6 +102,27 @@ class Runner:
                 self._left(call)
             if watch is not None:
                 watch.end()
+
+    def work(self, job: "Job") -> Any:
+        """Do a job, as ``run(job, job.work)`` does; here too, because that way is felt by each write."""
+        if job.limit is not None:
+            return self.run(job, job.work)
+        job.runner = self
+        self._current = job
+        told = job.stopped
+        if told is not None:
+            self._left(job)
+            raise Stopped(told)
+        try:
+            return job.work(self.connection)
+        except sqlite3.OperationalError as error:
+            if job.stopped is None or not is_interrupt(error):
+                raise
+            raise _stopped(self.name, job) from None
+        finally:
+            self._current = None
+            if job.stopped is not None or self.closed:
+                self._left(job)
 
     def _left(self, call: Run) -> None:
         """A call that was told to stop is over: an interrupt that is being sent has to be waited for."""
