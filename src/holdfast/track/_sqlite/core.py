@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
 from holdfast._core import clock
 from holdfast._core.future import CallFuture
@@ -22,9 +22,6 @@ from holdfast.track._sqlite.runner import Stopped
 from holdfast.track._sqlite.sql_text import check_statement, statements
 from holdfast.track._sqlite.streams import Streams
 from holdfast.track._sqlite.writer import Writer
-
-if TYPE_CHECKING:
-    from holdfast.track._sqlite.connect import Connection
 
 __all__ = ("Core",)
 
@@ -294,13 +291,6 @@ def fail(job: Job) -> NoReturn:
         raise error
     finally:
         del error  # break the cycle with the traceback
-
-
-def read_all_here(db: "Connection", sql: str, params: Any) -> list[Any]:
-    """All rows, over a cursor that is used again."""
-    cursor = db.common
-    cursor.execute(sql, params)
-    return cursor.fetchall()
 
 
 def read_all(db: sqlite3.Connection, sql: str, params: Any) -> list[Any]:

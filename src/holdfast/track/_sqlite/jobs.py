@@ -1,7 +1,7 @@
 """What the writer can be asked to do, and how its outcome reaches whoever asked.
 
-States: WAITING (in the writer's line) -> RUNNING (the writer has it) -> ENDED; moved under the line's
-lock. A job that is ended is settled once: with what it has returned, or with an error.
+States: NEW -> WAITING (in the writer's line) -> RUNNING (the writer has it) -> ENDED; moved under the
+line's lock. A job that is ended is settled once: with what it has returned, or with an error.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -32,9 +32,10 @@ __all__ = (
     "settle",
 )
 
-WAITING: Final = 0
-RUNNING: Final = 1
-ENDED: Final = 2
+NEW: Final = 0
+WAITING: Final = 1
+RUNNING: Final = 2
+ENDED: Final = 3
 
 _INSERTS: Final = frozenset({"INSERT", "REPLACE", "WITH"})
 
@@ -69,7 +70,7 @@ class Job(Run):
     bare = False
     contained = False
 
-    state = WAITING
+    state = NEW
     left = False  # whether whoever asked has gone
     mailbox: LoopState | None = None
     patience: Any = None

@@ -140,15 +140,20 @@ class Reads:
 
     # ------------------------------------------------------------ in place
 
-    def in_place(self, work: Callable[..., Any], sql: str, params: Any) -> Any:
+    def in_place(self, work: Callable[..., Any] | None, sql: str, params: Any) -> Any:
         """Run ``work(connection, sql, params)`` on this thread, for a statement that is in ``short``.
+
+        Args:
+            work: What reads; None is all rows, over a cursor that is used again.
+            sql: The statement.
+            params: Its parameters.
 
         Returns:
             What it returned; MISS where the pool has to do it.
         """
         runner = self._inline
         in_use = self._in_use
-        if runner is None or not in_use.acquire(False):  # noqa: FBT003 - by name it takes twice as long
+        if runner is None or not in_use.acquire(False):
             return MISS
         now = self._now
         self._ticks = 0
@@ -156,7 +161,12 @@ class Reads:
         try:
             if inherited() is not None and remaining() == 0.0:
                 return MISS
-            found = work(runner.connection, sql, params)
+            if work is None:
+                cursor = runner.connection.common
+                cursor.execute(sql, params)
+                found = cursor.fetchall()
+            else:
+                found = work(runner.connection, sql, params)
         except sqlite3.Error:
             # Broken off, or locked, or really wrong: the pool finds out, and says so.
             self.short.discard(sql)

@@ -15,14 +15,11 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from holdfast.errors import CallTimeout, Failed, UnderPressure
 from holdfast.pools._timer import TIMER
 from holdfast.track._sqlite.connect import Connection, is_interrupt
-
-if TYPE_CHECKING:
-    from holdfast.track._sqlite.jobs import Job
 
 __all__ = ("Run", "Runner", "Stopped")
 
@@ -49,6 +46,10 @@ class Run:
     def __init__(self, limit: float | None = None) -> None:
         if limit is not None:
             self.limit = limit
+
+    def work(self, db: Connection) -> Any:
+        """Do it; for what is more than a function to be called."""
+        raise NotImplementedError
 
     def stop(self, why: str) -> None:
         """Stop it if it runs, and never let it run if it doesn't yet; from any thread."""
@@ -103,7 +104,7 @@ class Runner:
             if watch is not None:
                 watch.end()
 
-    def work(self, job: "Job") -> Any:
+    def work(self, job: Run) -> Any:
         """Do a job, as ``run(job, job.work)`` does; here too, because that way is felt by each write."""
         if job.limit is not None:
             return self.run(job, job.work)
