@@ -9,7 +9,7 @@ exceeds any of these is broken off there, has had no effect, and is run in the p
 
 States of a statement, by its text: unknown or slow (the pool runs it, and looks how long that takes) ->
 short (executed in place) -> slow, when it was broken off, or took very long once, or too long twice in a
-thousand reads: once may be this thread's waiting for its turn, on a machine that is busy.
+hundred reads: once may be this thread's waiting for its turn, on a machine that is busy.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ _LONG: Final = 0.002
 _VERY_LONG: Final = 0.020
 """One that takes as long is slow at once."""
 
-_OFTEN: Final = 1000
+_OFTEN: Final = 100
 """Twice in so many reads in place is again."""
 
 _MOST_KNOWN: Final = 1024
