@@ -7,6 +7,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,70 @@ FLIGHT.add("holdfast.http.httpx", ours, ours=True, library="httpx")
 FLIGHT.add("aiohttp", bare_aiohttp)
 FLIGHT.add("httpx2", bare, library="httpx2")
 FLIGHT.add("httpx", bare, library="httpx")
+
+
+# ---------------------------------------------------------------- blocking clients
+
+THREADS = 20
+
+
+async def _by_threads(meter: Meter, n: int, call: Callable[[], Any]) -> None:
+    """So many threads, each doing one call after the other."""
+    most = 0
+
+    def counted(_: int) -> None:
+        nonlocal most
+        call()
+        most = max(most, _descriptors())
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(counted, range(THREADS)))
+        before, most = _descriptors(), 0
+        with meter.measure():
+            await asyncio.to_thread(lambda: list(threads.map(counted, range(n))))
+    meter.note(descriptors=float(max(0, most - before)))
+
+
+async def blocking_ours(meter: Meter, n: int) -> None:
+    load("httpx")
+    async with _server() as url:
+        client = http.blocking.httpx("bench", limit=THREADS, trust_env=False)
+        await _by_threads(meter, n, lambda: client.post(url, json=BODY))
+        await http.blocking.aclose()
+
+
+async def blocking_shared(meter: Meter, n: int) -> None:
+    """One client for all threads."""
+    httpx = load("httpx")
+    async with _server() as url:
+        with httpx.Client(trust_env=False, timeout=600) as client:
+            await _by_threads(meter, n, lambda: client.post(url, json=BODY))
+
+
+async def blocking_each(meter: Meter, n: int) -> None:
+    """A client for each call, as ``httpx.post`` has it."""
+    httpx = load("httpx")
+    async with _server() as url:
+
+        def call() -> None:
+            with httpx.Client(trust_env=False, timeout=600) as client:
+                client.post(url, json=BODY)
+
+        await _by_threads(meter, n, call)
+
+
+BLOCKING = CLAIM.case(
+    "threads",
+    "blocking calls, 20 threads at once",
+    n=1_000,
+    quick_n=200,
+    unit="call",
+    warm_n=20,
+    most_rounds=3,
+)
+BLOCKING.add("holdfast.http.blocking.httpx", blocking_ours, ours=True)
+BLOCKING.add("httpx.Client, shared", blocking_shared)
+BLOCKING.add("httpx.Client for each call", blocking_each)
 
 
 # ---------------------------------------------------------------- an SDK

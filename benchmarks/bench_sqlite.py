@@ -147,18 +147,24 @@ for _name, _who, _at_once, _n in READS:
     _case.add("aiosqlite", by_aiosqlite, at_once=_at_once, write=False)
     _case.add("a connection each", by_connection_each, at_once=_at_once, write=False)
 
-WRITES = CLAIM.case(
-    "write-many",
-    "durable writes, 200 sessions at once",
-    n=4_000,
-    quick_n=2_000,
-    unit="write",
-    repeats=3,
-    warm_n=200,
-    compared="each_wall_s",
+WRITES = (
+    ("write-fifty", "50 sessions", 50, 4_000),
+    ("write-many", "200 sessions", 200, 4_000),
+    ("write-thousand", "1,000 sessions", 1_000, 10_000),
 )
-WRITES.add("holdfast.sqlite", ours, ours=True, at_once=200, write=True)
-WRITES.add("aiosqlite", by_aiosqlite, at_once=200, write=True)
+for _name, _who, _at_once, _n in WRITES:
+    _case = CLAIM.case(
+        _name,
+        f"durable writes, {_who} at once",
+        n=_n,
+        quick_n=_n // 2,
+        unit="write",
+        repeats=3,
+        warm_n=_at_once,
+        compared="each_wall_s",
+    )
+    _case.add("holdfast.sqlite", ours, ours=True, at_once=_at_once, write=True)
+    _case.add("aiosqlite", by_aiosqlite, at_once=_at_once, write=True)
 
 ALONE = CLAIM.case(
     "write-alone",

@@ -284,7 +284,9 @@ TARGETS: Sequence[Target] = (
         "sqlite",
         "holdfast.sqlite",
         "faster",
+        ("write-fifty", "durable writes, 50 sessions at once, wall", "aiosqlite", 2, 3),
         ("write-many", "durable writes, 200 sessions at once, wall", "aiosqlite", 2, 3),
+        ("write-thousand", "durable writes, 1,000 sessions at once, wall", "aiosqlite", 2, 3),
         (
             "write-alone",
             "durable writes that share nothing, 200 sessions at once, wall",

@@ -113,15 +113,30 @@ async def test_one_that_grows_long_is_broken_off_and_run_on_a_thread(steady):
     assert (steady.stats().inline_reads, steady.stats().inline_given_up) == (1, 1)
 
 
-async def test_one_that_takes_long_in_place_is_run_on_a_thread_from_then_on(steady):
-    """It was not broken off, as it has few steps; but the loop has waited for it."""
+@pytest.mark.parametrize("taken", [(50_000,), (5_000, 5_000)])
+async def test_one_that_takes_long_in_place_is_run_on_a_thread_from_then_on(steady, taken):
+    """It was not broken off, as it has few steps; but the loop has waited for it: very long, or again."""
     await prove_short(steady, SLOW, (1,))
 
-    assert await steady.fetch_value(SLOW, (5_000,)) == 5_000
+    for microseconds in taken:
+        assert await steady.fetch_value(SLOW, (microseconds,)) == microseconds
     submitted = steady.stats().readers.submitted
     assert await steady.fetch_value(SLOW, (5_000,)) == 5_000
     assert steady.stats().readers.submitted == submitted + 1
-    assert (steady.stats().inline_reads, steady.stats().inline_given_up) == (2, 0)
+    assert (steady.stats().inline_reads, steady.stats().inline_given_up) == (1 + len(taken), 0)
+
+
+async def test_one_that_takes_long_now_and_then_stays_in_place(steady):
+    """A busy machine does not give a thread its turn at once, whatever the statement."""
+    await prove_short(steady, SLOW, (1,))
+    submitted = steady.stats().readers.submitted
+
+    for _ in range(3):
+        await steady.fetch_value(SLOW, (5_000,))
+        for _ in range(100):
+            await steady.fetch_value(SLOW, (1,))
+
+    assert steady.stats().readers.submitted == submitted
 
 
 async def test_steps_are_counted_for_each_execution_alone(steady):

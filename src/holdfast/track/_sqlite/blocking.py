@@ -8,7 +8,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from holdfast.track._sqlite.core import (
     Core,
     read_all,
-    read_all_here,
     read_call,
     read_one,
     read_value,
@@ -39,7 +38,7 @@ class BlockingSQLite:
         """Return all rows; see :meth:`SQLite.fetch_all`."""
         reads = self._core.reads
         if sql in reads.short:
-            found = reads.in_place(read_all_here, sql, params)
+            found = reads.in_place(None, sql, params)
             if found is not MISS:
                 return cast("list[Any]", found)
         return reads.run_blocking(read_all, sql, (params,), self._core.o.timeout)

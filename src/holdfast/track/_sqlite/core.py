@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
 from holdfast._core import clock
 from holdfast._core.future import CallFuture
@@ -23,9 +23,6 @@ from holdfast.track._sqlite.sql_text import check_statement, statements
 from holdfast.track._sqlite.streams import Streams
 from holdfast.track._sqlite.writer import Writer
 
-if TYPE_CHECKING:
-    from holdfast.track._sqlite.connect import Connection
-
 __all__ = ("Core",)
 
 _READ_ONLY: Final = "was opened read_only, so nothing can be written to it"
@@ -42,6 +39,8 @@ class Core:
         self.writer = Writer(o, self.files, self.counters)
         self.streams = Streams(o, self.files, self.reads)
         self.released = False
+        self._line = self.writer.line
+        self._plain = not o.read_only and o.queue_timeout is None
         self._now = clock.current().now
         forks(self)
 
@@ -56,7 +55,12 @@ class Core:
         loop = asyncio.get_running_loop()
         job.mailbox = mailbox = loop_state(loop)
         job.future = future = loop.create_future()
-        if self._put(job, lease):
+        if lease is None and self._plain and inherited() is None:  # as _put does, step by step
+            job.queued_at = self._now()
+            send = self._line.put(job)
+        else:
+            send = self._put(job, lease)
+        if send and self.writer not in mailbox.deferred:
             self.writer.hire_at_pass_end(mailbox)
         return future
 
@@ -287,13 +291,6 @@ def fail(job: Job) -> NoReturn:
         raise error
     finally:
         del error  # break the cycle with the traceback
-
-
-def read_all_here(db: "Connection", sql: str, params: Any) -> list[Any]:
-    """All rows, over a cursor that is used again."""
-    cursor = db.common
-    cursor.execute(sql, params)
-    return cursor.fetchall()
 
 
 def read_all(db: sqlite3.Connection, sql: str, params: Any) -> list[Any]:

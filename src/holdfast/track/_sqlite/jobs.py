@@ -1,7 +1,7 @@
 """What the writer can be asked to do, and how its outcome reaches whoever asked.
 
-States: WAITING (in the writer's line) -> RUNNING (the writer has it) -> ENDED; moved under the line's
-lock. A job that is ended is settled once: with what it has returned, or with an error.
+States: NEW -> WAITING (in the writer's line) -> RUNNING (the writer has it) -> ENDED; moved under the
+line's lock. A job that is ended is settled once: with what it has returned, or with an error.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -32,9 +32,10 @@ __all__ = (
     "settle",
 )
 
-WAITING: Final = 0
-RUNNING: Final = 1
-ENDED: Final = 2
+NEW: Final = 0
+WAITING: Final = 1
+RUNNING: Final = 2
+ENDED: Final = 3
 
 _INSERTS: Final = frozenset({"INSERT", "REPLACE", "WITH"})
 
@@ -69,7 +70,7 @@ class Job(Run):
     bare = False
     contained = False
 
-    state = WAITING
+    state = NEW
     left = False  # whether whoever asked has gone
     mailbox: LoopState | None = None
     patience: Any = None
@@ -182,13 +183,14 @@ class _Letter:
     def deliver(self) -> None:
         """On the loop: wake the coroutines."""
         for job in self.jobs:
-            if not job.future.done():
-                job.future.set_result(None)
+            future = job.future
+            if not future.done():
+                future.set_result(None)
 
 
 def settle(jobs: Iterable[Job]) -> bool:
     """Tell whoever asked that these jobs have ended; False if a loop to be told is closed."""
-    letters: dict[LoopState, _Letter] = {}
+    letters: dict[LoopState, list[Job]] = {}
     last: LoopState | None = None
     group: list[Job] = []
     for job in jobs:
@@ -203,9 +205,9 @@ def settle(jobs: Iterable[Job]) -> bool:
             continue
         if mailbox is not last:
             last = mailbox
-            group = letters.setdefault(mailbox, _Letter([])).jobs
+            group = letters.setdefault(mailbox, [])
         group.append(job)
     reached = True
-    for mailbox, letter in letters.items():
-        reached = mailbox.post(letter) and reached
+    for mailbox, group in letters.items():
+        reached = mailbox.post(_Letter(group)) and reached
     return reached

@@ -10,12 +10,15 @@ while the lease's owner thinks.
 Why no job is left behind: ``put`` and ``take`` hold one lock. The thread that finds nothing marks the
 writer idle under it, so a job that comes later sees that, and whoever put it sends a thread.
 
-Guarantees: a job that was withdrawn never runs; withdrawing is O(1).
+Guarantees: a job that was withdrawn never runs; withdrawing is O(1). It stays where it stood, as ENDED, until
+its turn comes, or until there are more such than others.
 """
 
 import threading
-from collections import OrderedDict
+from collections import deque
+from collections.abc import Iterable
 from threading import get_ident
+from typing import Final
 
 from holdfast.errors import PoolClosed, QueueFull, WouldDeadlock
 from holdfast.track._sqlite.jobs import ENDED, RUNNING, WAITING, Job
@@ -23,12 +26,16 @@ from holdfast.track._sqlite.lease import End, Lease, whoever_asks
 
 __all__ = ("Line",)
 
+_FEW: Final = 64
+"""So many that were withdrawn are not worth a look at the whole line."""
+
 
 class Line:
     """The jobs of one writer. Every method may be called from any thread."""
 
     __slots__ = (
         "_draining",
+        "_gone",
         "_waiting",
         "closed",
         "drainer",
@@ -43,7 +50,8 @@ class Line:
         self.name = name
         self.max_queue = max_queue  # None: who finds it full waits, which comes to the same place
         self.lock = threading.Lock()
-        self._waiting: OrderedDict[Job, None] = OrderedDict()
+        self._waiting: deque[Job] = deque()
+        self._gone = 0  # how many of these have been withdrawn
         self._draining = False
         self.closed = False
         self.lease: Lease | None = None
@@ -51,7 +59,7 @@ class Line:
         self.peak = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) - self._gone
 
     @property
     def is_idle(self) -> bool:
@@ -75,15 +83,17 @@ class Line:
             if self.lease is not None or self.drainer:
                 self._check_ring()
             waiting = self._waiting
-            if self.max_queue is not None and len(waiting) >= self.max_queue:
+            before = len(waiting) - self._gone
+            if self.max_queue is not None and before >= self.max_queue:
                 msg = (
-                    f"database {self.name!r}: {len(waiting)} writes wait, and max_queue is {self.max_queue}; "
+                    f"database {self.name!r}: {before} writes wait, and max_queue is {self.max_queue}; "
                     f"write less at once, or let callers wait (overflow='wait'){self._holder()}"
                 )
                 raise QueueFull(msg)
-            waiting[job] = None
-            if len(waiting) > self.peak:
-                self.peak = len(waiting)
+            job.state = WAITING
+            waiting.append(job)
+            if before >= self.peak:
+                self.peak = before + 1
             return not self._draining and self.lease is None
 
     def _check_ring(self) -> None:
@@ -114,9 +124,10 @@ class Line:
             Whether a thread has to be sent; None if nothing is before it, so that it need not run.
         """
         with self.lock:
-            if not self._waiting and self.lease is None and not self._draining:
+            if not len(self) and self.lease is None and not self._draining:
                 return None
-            self._waiting[job] = None
+            job.state = WAITING
+            self._waiting.append(job)
             return not self._draining and self.lease is None
 
     def put_leased(self, lease: Lease, job: Job) -> bool:
@@ -130,6 +141,7 @@ class Line:
                 raise _over(self.name, lease)
             if isinstance(job, End):
                 lease.ending = True
+            job.state = WAITING
             lease.jobs.append(job)
             return not self._draining
 
@@ -149,7 +161,7 @@ class Line:
     # ------------------------------------------------------------ out
 
     def _has_work(self) -> bool:
-        return bool(self._waiting if self.lease is None else self.lease.jobs)
+        return bool(len(self) if self.lease is None else self.lease.jobs)
 
     def take(self) -> Job | None:
         """Take the next job to run it; None ends this thread's turn."""
@@ -160,8 +172,14 @@ class Line:
                     job = self.lease.jobs.popleft()
                     job.state = RUNNING
                     return job
-            elif self._waiting:
-                return self._next()
+            else:
+                waiting = self._waiting
+                while waiting:
+                    job = waiting.popleft()
+                    if job.state == WAITING:
+                        job.state = RUNNING
+                        return job
+                    self._gone -= 1
             self._draining = False
             self.drainer = 0
             return None
@@ -172,56 +190,61 @@ class Line:
         with self.lock:
             waiting = self._waiting
             while waiting and len(found) < most:
-                job, _ = waiting.popitem(last=False)
-                if not job.shared or job.bare:
-                    waiting[job] = None
-                    waiting.move_to_end(job, last=False)
+                job = waiting[0]
+                if job.state != WAITING:
+                    self._gone -= 1
+                elif job.shared and not job.bare:
+                    job.state = RUNNING
+                    found.append(job)
+                else:
                     break
-                job.state = RUNNING
-                found.append(job)
+                waiting.popleft()
         return found
-
-    def _next(self) -> Job:
-        job, _ = self._waiting.popitem(last=False)
-        job.state = RUNNING
-        return job
 
     def withdraw(self, job: Job) -> bool:
         """Take a job back that has not begun; True if it never will."""
         with self.lock:
             if job.state != WAITING:
                 return False
-            if job in self._waiting:
-                del self._waiting[job]
-            else:
-                lease = self.lease
-                if lease is None or job not in lease.jobs:
-                    return False
+            lease = self.lease
+            if lease is not None and job in lease.jobs:
                 lease.jobs.remove(job)
+            else:
+                self._gone += 1
             job.state = ENDED
+            if self._gone > _FEW and 2 * self._gone > len(self._waiting):
+                self._waiting = deque(self._those_that_wait())
+                self._gone = 0
             return True
+
+    def _those_that_wait(self) -> Iterable[Job]:
+        return (job for job in self._waiting if job.state == WAITING)
 
     def take_waiting_since(self, moment: float) -> list[Job]:
         """Take out those that have waited since before ``moment``; for a lock that is not to be had."""
         with self.lock:
-            old = [job for job in self._waiting if job.queued_at <= moment]
+            old = [job for job in self._those_that_wait() if job.queued_at <= moment]
             for job in old:
-                del self._waiting[job]
                 job.state = ENDED
+            self._gone += len(old)
             return old
 
     def take_all(self, why: BaseException) -> list[Job]:
         """Take out everything, for want of a thread; a transaction that is under way can't go on."""
         with self.lock:
-            jobs = list(self._waiting)
-            self._waiting.clear()
+            jobs = self._take_all_waiting()
             if self.lease is not None:
                 self.lease.failure = self.lease.failure or why
-                jobs += self.lease.jobs
-                self.lease.jobs.clear()
-            for job in jobs:
-                job.state = ENDED
+                jobs += self._take_all_of(self.lease)
             return jobs
+
+    def _take_all_waiting(self) -> list[Job]:
+        jobs = list(self._those_that_wait())
+        for job in jobs:
+            job.state = ENDED
+        self._waiting.clear()
+        self._gone = 0
+        return jobs
 
     # ------------------------------------------------------------ leases
 
@@ -246,9 +269,7 @@ class Line:
             if self.lease is lease:
                 self.lease = None
             lease.ending = True
-            left = list(lease.jobs)
-            lease.jobs.clear()
-            return left
+            return self._take_all_of(lease)
 
     def cut(self, lease: Lease, why: BaseException, end: Job) -> list[Job] | None:
         """End a granted transaction from outside; what waited in it, or None if it ends already."""
@@ -257,10 +278,16 @@ class Line:
                 return None
             lease.ending = True
             lease.failure = why
-            left = list(lease.jobs)
-            lease.jobs.clear()
+            left = self._take_all_of(lease)
             lease.jobs.append(end)
             return left
+
+    def _take_all_of(self, lease: Lease) -> list[Job]:
+        left = list(lease.jobs)
+        for job in left:
+            job.state = ENDED
+        lease.jobs.clear()
+        return left
 
     # ------------------------------------------------------------ the end
 
@@ -270,16 +297,13 @@ class Line:
             self.closed = True
             if not refuse_waiting:
                 return []
-            left = list(self._waiting)
-            for job in left:
-                job.state = ENDED
-            self._waiting.clear()
-            return left
+            return self._take_all_waiting()
 
     def after_fork(self) -> None:
         """In a child: nobody waits, and nobody drains."""
         self.lock = threading.Lock()
         self._waiting.clear()
+        self._gone = 0
         self._draining = False
         self.lease = None
         self.drainer = 0

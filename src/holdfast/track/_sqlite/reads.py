@@ -8,7 +8,8 @@ most twice ``INLINE_STEPS`` instructions of SQLite's machine and touches no valu
 exceeds any of these is broken off there, has had no effect, and is run in the pool.
 
 States of a statement, by its text: unknown or slow (the pool runs it, and looks how long that takes) ->
-short (executed in place) -> slow, when it was broken off or took too long once.
+short (executed in place) -> slow, when it was broken off, or took very long once, or too long twice in a
+hundred reads: once may be this thread's waiting for its turn, on a machine that is busy.
 """
 
 import asyncio
@@ -35,7 +36,13 @@ _SHORT: Final = 0.0005
 """A statement that a thread has run in less than this, in seconds, is short."""
 
 _LONG: Final = 0.002
-"""A short one that takes as long in place, where it keeps a loop waiting, is slow."""
+"""A short one that takes as long in place, where it keeps a loop waiting, is slow if it does so again."""
+
+_VERY_LONG: Final = 0.020
+"""One that takes as long is slow at once."""
+
+_OFTEN: Final = 100
+"""Twice in so many reads in place is again."""
 
 _MOST_KNOWN: Final = 1024
 
@@ -58,6 +65,9 @@ class Reads:
             max_abandoned=0,  # so that connections are no more than readers; what is left is interrupted
         )
         self.short: set[str] = set()
+        self._late: dict[
+            str, int
+        ] = {}  # which took long once, and how many reads there had been then
         self._now = clock.current().now
         self._inline: Runner | None = None
         self._in_use = threading.Lock()
@@ -119,6 +129,7 @@ class Reads:
     def _learn(self, sql: str) -> None:
         if len(self.short) >= _MOST_KNOWN:  # a program that puts its values into the text
             self.short.clear()
+            self._late.clear()
         self.short.add(sql)
         if self._inline is None and not self.closed:
             with self._in_use:
@@ -140,14 +151,20 @@ class Reads:
 
     # ------------------------------------------------------------ in place
 
-    def in_place(self, work: Callable[..., Any], sql: str, params: Any) -> Any:
+    def in_place(self, work: Callable[..., Any] | None, sql: str, params: Any) -> Any:
         """Run ``work(connection, sql, params)`` on this thread, for a statement that is in ``short``.
+
+        Args:
+            work: What reads; None is all rows, over a cursor that is used again.
+            sql: The statement.
+            params: Its parameters.
 
         Returns:
             What it returned; MISS where the pool has to do it.
         """
         runner = self._inline
-        if runner is None or not self._in_use.acquire(blocking=False):
+        in_use = self._in_use
+        if runner is None or not in_use.acquire(False):
             return MISS
         now = self._now
         self._ticks = 0
@@ -155,18 +172,31 @@ class Reads:
         try:
             if inherited() is not None and remaining() == 0.0:
                 return MISS
-            found = work(runner.connection, sql, params)
+            if work is None:
+                cursor = runner.connection.common
+                cursor.execute(sql, params)
+                found = cursor.fetchall()
+            else:
+                found = work(runner.connection, sql, params)
         except sqlite3.Error:
             # Broken off, or locked, or really wrong: the pool finds out, and says so.
             self.short.discard(sql)
             self.given_up += 1
             return MISS
         finally:
-            self._in_use.release()
+            in_use.release()
         self.inline += 1
-        if now() - since > _LONG:
-            self.short.discard(sql)
+        if (took := now() - since) > _LONG:
+            self._was_late(sql, took)
         return found
+
+    def _was_late(self, sql: str, took: float) -> None:
+        """It has kept the caller waiting: itself, or because this thread was not given its turn."""
+        before = self._late.pop(sql, None)
+        if took > _VERY_LONG or (before is not None and self.inline - before < _OFTEN):
+            self.short.discard(sql)
+        else:
+            self._late[sql] = self.inline
 
     # ------------------------------------------------------------ the end
 
@@ -180,4 +210,5 @@ class Reads:
         """In a child: its own connection is opened when a statement has proved to be short again."""
         self._in_use = threading.Lock()
         self.short.clear()
+        self._late.clear()
         self._inline = None

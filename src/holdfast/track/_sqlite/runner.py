@@ -47,6 +47,10 @@ class Run:
         if limit is not None:
             self.limit = limit
 
+    def work(self, db: Connection) -> Any:
+        """Do it; for what is more than a function to be called."""
+        raise NotImplementedError
+
     def stop(self, why: str) -> None:
         """Stop it if it runs, and never let it run if it doesn't yet; from any thread."""
         if self.stopped is None:
@@ -99,6 +103,27 @@ class Runner:
                 self._left(call)
             if watch is not None:
                 watch.end()
+
+    def work(self, job: Run) -> Any:
+        """Do a job, as ``run(job, job.work)`` does; here too, because that way is felt by each write."""
+        if job.limit is not None:
+            return self.run(job, job.work)
+        job.runner = self
+        self._current = job
+        told = job.stopped
+        if told is not None:
+            self._left(job)
+            raise Stopped(told)
+        try:
+            return job.work(self.connection)
+        except sqlite3.OperationalError as error:
+            if job.stopped is None or not is_interrupt(error):
+                raise
+            raise _stopped(self.name, job) from None
+        finally:
+            self._current = None
+            if job.stopped is not None or self.closed:
+                self._left(job)
 
     def _left(self, call: Run) -> None:
         """A call that was told to stop is over: an interrupt that is being sent has to be waited for."""

@@ -16,7 +16,6 @@ from holdfast.track._sqlite.core import (
     Core,
     fail,
     read_all,
-    read_all_here,
     read_call,
     read_one,
     read_value,
@@ -100,9 +99,10 @@ class SQLite:
         """
         reads = self._core.reads
         if sql in reads.short:
-            found = reads.in_place(read_all_here, sql, params)
+            found = reads.in_place(None, sql, params)
             if found is not MISS:
-                return cast("list[Any]", found)
+                rows: list[Any] = found
+                return rows
         return await reads.run(read_all, sql, (params,), self._core.o.timeout)
 
     async def fetch_one(self, sql: str, params: Params = ()) -> Any:
@@ -193,7 +193,8 @@ class SQLite:
         except asyncio.CancelledError:
             core.leave(job)
             raise
-        return cast("Written", job.value) if job.error is None else fail(job)
+        written: Written = job.value if job.error is None else fail(job)
+        return written
 
     async def execute_many(self, sql: str, rows: Iterable[Params]) -> Written:
         """Execute a statement for each of ``rows``: all of them, or none; see :meth:`execute`.

@@ -116,7 +116,7 @@ class Writer(Patience):
         elif isinstance(job, Begin):
             self._grant(runner, job)
         elif job.bare:
-            self._end(job, runner.run(job, job.work), None)
+            self._end(job, runner.work(job), None)
         elif job.shared:
             self._group(runner, job)
         else:
@@ -148,12 +148,13 @@ class Writer(Patience):
     ) -> list[Job] | None:
         """Run jobs inside the group's transaction; those behind the one that broke it, or None."""
         db = runner.connection
+        work, has_done = runner.work, done.append
         for place, job in enumerate(batch):
             self._job = job
             before = db.total_changes
             try:
-                job.value = runner.run(job, job.work)
-                done.append(job)
+                job.value = work(job)
+                has_done(job)
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to who asked
                 job.error = error
                 failed.append(job)
@@ -195,7 +196,7 @@ class Writer(Patience):
         db = runner.connection
         begin(db, self._o, self)
         try:
-            value = runner.run(job, job.work)
+            value = runner.work(job)
             if not db.in_transaction:
                 msg = (
                     f"database {self._o.name!r}: the function has ended its transaction itself; leave commit "
@@ -257,7 +258,7 @@ class Writer(Patience):
         if lease.failure is not None:  # else it would be committed by itself
             raise lease.failure
         try:
-            value = runner.run(job, job.work)
+            value = runner.work(job)
         except BaseException as error:
             if lease.failure is not None:
                 raise lease.failure from None
