@@ -69,7 +69,8 @@ class ProcessCalls(ThreadCalls):
             retry: When a call that has failed is called again.
             fallback: What is given instead of an error, as for a thread pool.
             idempotent: Whether a call may be run again if its worker dies, up to three times more. One
-                that ran for too long, or held too much memory, is not run again.
+                that ran for too long is not run again, nor one whose worker was killed because memory was
+                short: it would kill one worker after the other.
 
         Raises:
             ValueError: ``key``, ``priority``, ``reserved`` or ``idempotency_key`` would mean nothing to this
