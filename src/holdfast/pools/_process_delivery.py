@@ -5,8 +5,9 @@ worker, for which there is one reason. A call whose bytes were not written whole
 """
 
 import math
+import os
 from abc import abstractmethod
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from holdfast.errors import CallTimeout
 from holdfast.pools._child import wire
@@ -20,6 +21,8 @@ from holdfast.pools._process_turn import ProcessTurn
 from holdfast.pools._process_worker import BUSY, DEAD, DOOMED, WorkerProcess
 
 __all__ = ("Delivery",)
+
+_write: Final = os.write
 
 
 class Delivery(DirectWait):
@@ -95,7 +98,10 @@ class Delivery(DirectWait):
         call._began = True  # noqa: SLF001 - a call of ours
         worker.written = False
         try:
-            worker.send_raw(cast("bytes", call.payload))
+            payload: Any = call.payload  # bytes
+            done = _write(worker.writing_fd, payload)
+            if done < len(payload):
+                worker.send_raw(payload[done:])
             worker.written = True
         except BrokenPipeError:
             pass  # it has died, and has not read the call

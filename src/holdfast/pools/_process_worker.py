@@ -60,6 +60,7 @@ class WorkerProcess:
         "__weakref__",
         "arena",
         "attended",
+        "body",
         "born",
         "call",
         "calls",
@@ -67,9 +68,9 @@ class WorkerProcess:
         "expires",
         "got",
         "greedy",
-        "head",
         "idle_since",
         "inbox",
+        "into",
         "listened",
         "number",
         "pending",
@@ -111,7 +112,8 @@ class WorkerProcess:
         self.status: tuple[int, bool] | None = None
         self.pending = bytearray()
         self.inbox = bytearray(_READ_SIZE)
-        self.head = memoryview(self.inbox)
+        self.into = (self.inbox,)  # as it is read into
+        self.body = memoryview(self.inbox)[wire.HEAD_SIZE :]  # of a message in there
         self.got = 0  # bytes that were read into the inbox last
         self.to_send: tuple[int, ...] = ()
         self.writing_fd = self.reading_fd = -1

@@ -10,6 +10,7 @@ __all__ = (
     "BROKEN",
     "CALL",
     "CALL_NAMED",
+    "CALL_PLAIN",
     "CALL_SHARED",
     "DEAD",
     "END",
@@ -23,6 +24,8 @@ __all__ = (
     "LOST",
     "NAME_SHIFT",
     "NEEDS_MAIN",
+    "PLAIN",
+    "PLAIN_VERSION",
     "READY",
     "RECORD",
     "RECORD_SIZE",
@@ -53,6 +56,9 @@ CALL_SHARED = 2  # the same in the arena
 CALL_NAMED = (
     3  # two pickles: the function, which is only a name; its arguments, of which none is named
 )
+CALL_PLAIN = (
+    4  # the same, but the arguments are as ``marshal`` writes them: nothing but numbers and texts
+)
 NEEDS_MAIN = 0x100
 NAME_SHIFT = 16
 """Above these bits of a kind stand the bytes of the first of two pickles."""
@@ -63,7 +69,12 @@ BROKEN = 2
 VALUE = 3
 ERROR = 4
 LOST = 5
+PLAIN = 6  # what was returned, as ``marshal`` writes it
 SHARED = 0x100
+
+PLAIN_VERSION = 2
+"""Of ``marshal``: the last one that looks at each value alone and interns no text. It takes half as long as
+a pickle, which makes objects that stay cold in the caches of who runs once in a while."""
 
 RECORD = struct.Struct("<IIqqq")
 """To or from the zygote: kind, worker, and three numbers."""
