@@ -99,9 +99,12 @@ class Delivery(DirectWait):
         worker.written = False
         try:
             payload: Any = call.payload  # bytes
-            done = _write(worker.writing_fd, payload)
-            if done < len(payload):
-                worker.send_raw(payload[done:])
+            if len(payload) <= worker.room:
+                done = _write(worker.writing_fd, payload)
+                if done < len(payload):
+                    worker.send_raw(payload[done:])
+            else:
+                worker.send_message(payload)
             worker.written = True
         except BrokenPipeError:
             pass  # it has died, and has not read the call
@@ -116,7 +119,7 @@ class Delivery(DirectWait):
         """Write the call into the worker's pipe, or into the memory that is shared with it."""
         payload = call.payload
         if type(payload) is bytes:
-            worker.send_raw(payload)
+            worker.send_message(payload)
         elif payload is None:
             layout = worker.arena.dump((call.fn, call.args, call.kwargs))
             worker.send(call.kind, layout)

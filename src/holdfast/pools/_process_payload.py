@@ -22,9 +22,10 @@ from holdfast.pools._process_named import MAIN, name_of
 
 __all__ = ("INLINE", "Payload", "WorkerTraceback", "encode", "encode_whole", "read_reply")
 
-INLINE: Final = 8 * 1024
-"""Most bytes that go through the pipe; what is larger goes through shared memory. Up to here the pipe is
-as quick, from twice as much on it is slower (``benchmarks/bench_processes.py``, case ``sixteen-kib``)."""
+INLINE: Final = 32 * 1024
+"""Most bytes that go through the pipe; what is larger goes through shared memory. Of 1 KiB there and back
+the pipe takes half as long, of 8 KiB as well, of 32 KiB three quarters, and from 48 KiB on as long: half of
+it, which is sure to be taken, is the bound (``benchmarks/bench_processes.py``, cases ``kib-1`` to ``kib-60``)."""
 
 _SNIFFED: Final = frozenset({bytes, bytearray, str})
 _ATOMS: Final = frozenset({int, float, bool, type(None)})

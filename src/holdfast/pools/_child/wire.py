@@ -12,6 +12,7 @@ __all__ = (
     "CALL_NAMED",
     "CALL_PLAIN",
     "CALL_SHARED",
+    "CALL_WHOLE",
     "DEAD",
     "END",
     "ERROR",
@@ -59,6 +60,7 @@ CALL_NAMED = (
 CALL_PLAIN = (
     4  # the same, but the arguments are as ``marshal`` writes them: nothing but numbers and texts
 )
+CALL_WHOLE = 5  # a message of one of these kinds, head and all, is in the arena
 NEEDS_MAIN = 0x100
 NAME_SHIFT = 16
 """Above these bits of a kind stand the bytes of the first of two pickles."""

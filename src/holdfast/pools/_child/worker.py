@@ -89,8 +89,10 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:  # 
                 kwargs = None
             elif what == wire.CALL:
                 fn, args, kwargs = loads(data[head_size : head_size + size])
-            else:
+            elif what == wire.CALL_SHARED:
                 fn, args, kwargs = arena.load_call(data[head_size : head_size + size])
+            else:
+                fn, args, kwargs = _whole(arena.take(data[head_size : head_size + size]), find)
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
             error.add_note("raised while the worker read the call, which never started")
             answer = _error(error)
@@ -113,6 +115,18 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:  # 
         else:
             _write_all(write_fd, answer)
         answer = None
+
+
+def _whole(message: bytes, find: Callable[[bytes], Any]) -> Any:
+    """Read a call that was made for the pipe, and was too long for it: this pipe is smaller than others."""
+    _, kind = wire.HEAD.unpack_from(message)
+    body = message[wire.HEAD_SIZE :]
+    what, end = kind & 0xFF, kind >> wire.NAME_SHIFT
+    if what == wire.CALL_PLAIN:
+        return find(body[:end]), load_plain(body[end:]), None  # noqa: S302 - of our pool
+    if what == wire.CALL_NAMED:
+        return find(body[:end]), loads(body[end:]), None
+    return loads(body)
 
 
 # ---------------------------------------------------------------- answers
