@@ -71,10 +71,8 @@ class ProcessCore(Ends):
                 in_flight = admission.in_flight
                 if (
                     idle
-                    and in_flight < admission.ceiling
+                    and in_flight < admission.door  # 0 if it is closed, or has a gate
                     and not admission._line  # noqa: SLF001 - one lock for both halves of the pool
-                    and admission.gate is None
-                    and not admission.closed
                     and not admission.abandoned
                     and not self.homeless
                 ):

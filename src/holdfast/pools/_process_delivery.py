@@ -92,7 +92,8 @@ class Delivery(DirectWait):
         guard = now + SOON
         if call.timeout is not None:
             worker.due = due = now + call.timeout
-            guard = min(guard, due)
+            if due < guard:
+                guard = due
         self._lone = worker
         self._was_lone = True
         call._began = True  # noqa: SLF001 - a call of ours

@@ -184,9 +184,7 @@ class DirectWait(Crew):
                 or admission._line  # noqa: SLF001 - one lock for both halves of the pool
                 or admission._blocked  # noqa: SLF001
                 or admission._idle_watchers  # noqa: SLF001
-                or admission.closed
-                or admission.gate is not None
-                or admission.in_flight > admission.ceiling
+                or admission.in_flight > admission.door  # which is 0 if it is closed, or has a gate
                 or self.homeless
                 or self._stopping
                 or worker.greedy
