@@ -187,24 +187,25 @@ def holdfast_up_to(workers: int, *, most: int) -> Opened:
         _process_payload.INLINE = _process_setup.INLINE = before  # type: ignore[misc] # as it was
 
 
-SIXTEEN_KIB = CLAIM.case(
-    "sixteen-kib",
-    "16 KiB of bytes there and back: through shared memory, or through the pipe",
-    n=500,
-    quick_n=200,
-    unit="call",
-    repeats=3,
-    warm_n=20,
-    compared="each_wall_s",
-)
-for _name, _most in (("shared memory", 8 << 10), ("the pipe", 63 << 10)):
-    SIXTEEN_KIB.add(
-        _name,
-        one_after_the_other,
-        ours=_most == 8 << 10,
-        pool=functools.partial(holdfast_up_to, most=_most),
-        payload=MEBIBYTE[: 16 << 10],
+for _kib in (1, 8, 16, 32, 60):
+    _sized = CLAIM.case(
+        f"kib-{_kib}",
+        f"{_kib} KiB of bytes there and back: through the pipe, or through shared memory",
+        n=500,
+        quick_n=200,
+        unit="call",
+        repeats=3,
+        warm_n=20,
+        compared="each_wall_s",
     )
+    for _name, _most in (("the pipe", 63 << 10), ("shared memory", 512)):
+        _sized.add(
+            _name,
+            one_after_the_other,
+            ours=_most > 512,
+            pool=functools.partial(holdfast_up_to, most=_most),
+            payload=MEBIBYTE[: _kib << 10],
+        )
 
 
 # ---------------------------------------------------------------- stuck calls

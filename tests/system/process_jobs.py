@@ -170,6 +170,28 @@ def count(path):
     os._exit(9)
 
 
+def die_once(path, number):
+    """End the process by a signal the first time; then return."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return "done"
+    os.kill(os.getpid(), number)
+    return "alive"
+
+
+def eat(path, size):
+    """Note a run, and take so much memory."""
+    with open(path, "a") as file:
+        file.write("x")
+    return len(b"x" * size)
+
+
+def eat_these(item):
+    """Do it with what a stream gives."""
+    return eat(*item)
+
+
 def hold(size):
     """Hold memory for a while."""
     held = bytearray(size)

@@ -41,6 +41,37 @@ with ProcessPool(2, name="hungry") as pool:
     print(pool.submit(abs, -1).result(30))
 """
 
+AGAIN = """
+import os, signal, sys, time
+
+with open(sys.argv[1] + "/cgroup.procs", "w") as file:
+    file.write(str(os.getpid()))
+
+from holdfast import ProcessPool, Retry, WorkerLost
+from tests.system import process_jobs as jobs
+
+folder = sys.argv[2]
+
+def runs(name):
+    return len(open(folder + "/" + name).read())
+
+with ProcessPool(1, name="hungry") as pool:
+    again = pool.options(idempotent=True)
+    error = again.submit(jobs.eat, folder + "/call", 1 << 30).exception(60)
+    assert isinstance(error, WorkerLost), error
+    print(runs("call"), error.out_of_memory, "the system was out of memory" in str(error))
+    print("idempotent=True" in str(error))
+
+    [outcome] = again.stream(jobs.eat_these, [(folder + "/item", 1 << 30)], outcomes=True)
+    print(runs("item"), outcome.error.out_of_memory)
+
+    twice = pool.options(retry=Retry(2, wait=0.0, idempotent=True))
+    print(twice.submit(jobs.eat, folder + "/retry", 1 << 30).exception(60).out_of_memory, runs("retry"))
+
+    print(again.submit(jobs.die_once, folder + "/once", signal.SIGKILL).result(60))
+    print(pool.submit(jobs.kill, signal.SIGKILL).exception(60).out_of_memory)
+"""
+
 
 @pytest.fixture
 def group():
@@ -77,10 +108,9 @@ def _make_group():
     return made
 
 
-def test_memory_is_named_as_the_cause_and_nothing_else_is_lost(group, tmp_path):
-    """The kernel ends the worker that holds most; calls beside it and behind it come to their ends."""
-    ended = subprocess.run(  # noqa: S603 - a program of our own
-        [sys.executable, "-c", PROGRAM, str(group), str(tmp_path / "begun")],
+def _run(program, *args):
+    return subprocess.run(  # noqa: S603 - a program of our own
+        [sys.executable, "-c", program, *map(str, args)],
         capture_output=True,
         text=True,
         timeout=100,
@@ -88,9 +118,28 @@ def test_memory_is_named_as_the_cause_and_nothing_else_is_lost(group, tmp_path):
         cwd=ROOT,
     )
 
+
+def test_memory_is_named_as_the_cause_and_nothing_else_is_lost(group, tmp_path):
+    """The kernel ends the worker that holds most; calls beside it and behind it come to their ends."""
+    ended = _run(PROGRAM, group, tmp_path / "begun")
+
     assert ended.stdout.splitlines() == [
         "-9 True True",
         "None True",
         "-9 False",
         "1",
+    ], ended.stderr[-2000:]
+
+
+def test_a_call_that_needs_too_much_memory_is_not_run_again(group, tmp_path):
+    """Idempotent or not, it would kill one worker after the other; who asks for attempts has as many."""
+    ended = _run(AGAIN, group, tmp_path)
+
+    assert ended.stdout.splitlines() == [
+        "1 True True",
+        "False",
+        "1 True",
+        "True 2",
+        "done",
+        "False",
     ], ended.stderr[-2000:]

@@ -13,8 +13,9 @@ from tests.system import process_jobs as jobs
 
 from holdfast import CallTimeout, ProcessPool, Retry, WorkerLost
 from holdfast.limits.retry_budget import RetryBudget
+from holdfast.pools import _process_delivery
 from holdfast.pools._child import wire
-from holdfast.pools._process_worker import WorkerProcess, _slots_of
+from holdfast.pools._process_worker import WorkerProcess
 from holdfast.pools._retries import RETRIES, set_retry_budget
 
 pytestmark = pytest.mark.system
@@ -51,7 +52,7 @@ def test_no_more_is_sent_ahead_than_a_small_pipe_takes(monkeypatch):
     def open_small(worker):
         real_open(worker)
         fcntl.fcntl(worker.writing_fd, fcntl.F_SETPIPE_SZ, 4096)
-        worker.slots = _slots_of(worker.writing_fd)
+        worker.measure()
 
     def send_raw(worker, data):
         written.append(len(data))
@@ -64,6 +65,39 @@ def test_no_more_is_sent_ahead_than_a_small_pipe_takes(monkeypatch):
         assert list(pool.stream(jobs.same, range(2000))) == list(range(2000))
 
     assert max(written) <= 4 * wire.SLOT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes are measured on Linux only")
+@pytest.mark.parametrize("how", ["submit", "run", "stream"])
+@pytest.mark.parametrize("value", ["x" * 9000, [b"x"] * 5000, bytearray(9000)], ids=type)
+def test_what_a_small_pipe_does_not_take_goes_through_shared_memory(how, value, monkeypatch):
+    """The thread that writes must never wait for a worker, which may have been stopped."""
+    written = []
+    real_open, real_write = WorkerProcess._open, os.write
+
+    def open_small(worker):
+        real_open(worker)
+        fcntl.fcntl(worker.writing_fd, fcntl.F_SETPIPE_SZ, 4096)
+        worker.measure()
+
+    def write(fd, data):
+        written.append(len(data))
+        return real_write(fd, data)
+
+    monkeypatch.setattr(WorkerProcess, "_open", open_small)
+    with ProcessPool(1, name="test") as pool:
+        pool.submit(jobs.same, 0).result(20)
+        monkeypatch.setattr(os, "write", write)
+        monkeypatch.setattr(_process_delivery, "_write", write)
+        if how == "submit":
+            found = [pool.submit(jobs.same, value).result(20) for _ in range(3)]
+        elif how == "run":
+            found = [asyncio.run(pool.run(jobs.same, value)) for _ in range(3)]
+        else:
+            found = list(pool.stream(jobs.same, [value] * 3))
+
+    assert found == [value] * 3
+    assert max(written) <= 4096
 
 
 async def test_a_coroutine_consumes_an_asynchronous_input(pool):

@@ -14,6 +14,7 @@ import math
 import threading
 from typing import Any, cast
 
+from holdfast._core.clock import SystemClock
 from holdfast.errors import PoolClosed, QueueTimeout, UnderPressure
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadline_left import waited_longer
@@ -41,7 +42,9 @@ class ProcessCore(Ends):
     def __init__(self, admission: Admission, options: CrewOptions, clock: Any) -> None:
         super().__init__(admission, options, clock.now)
         self.clock = clock
+        self._in_real_time = isinstance(clock, SystemClock)
         self.end = admission.end
+        self._timings = admission.timings
         forks(self)
 
     # ------------------------------------------------------------ calls in
@@ -68,10 +71,8 @@ class ProcessCore(Ends):
                 in_flight = admission.in_flight
                 if (
                     idle
-                    and in_flight < admission.ceiling
+                    and in_flight < admission.door  # 0 if it is closed, or has a gate
                     and not admission._line  # noqa: SLF001 - one lock for both halves of the pool
-                    and admission.gate is None
-                    and not admission.closed
                     and not admission.abandoned
                     and not self.homeless
                 ):
@@ -91,7 +92,7 @@ class ProcessCore(Ends):
             if worker is None:
                 return False
             if prompt and in_flight == 1 and not worker.attended and type(call.payload) is bytes:
-                self._send_plainly(worker, cast("ProcessSubmittedCall", call))
+                self._send_plainly(worker, call)  # type: ignore[arg-type] # it was submitted
             else:
                 self._send(worker, call, prompt=prompt and in_flight == 1)
             if not idle and len(self.workers) < admission.ceiling + self.options.spares:
@@ -136,7 +137,13 @@ class ProcessCore(Ends):
 
     def submit_blocking(self, call: ProcessSubmittedCall, *, may_block: bool) -> None:
         """Like :meth:`submit`; blocks this thread while the queue is full."""
-        if self.submit(call, may_block=may_block, prompt=may_block):
+        if self._timings.skip > 0:  # as is_due() has it, of which there is one for every call
+            self._timings.skip -= 1
+        elif self._timings.is_due():
+            call.waits_since = self.now()
+        if self.start_at_once(call, prompt=may_block):
+            return
+        if self._line_up(call, may_block=may_block):
             return
         timeout = None if call.queue_until is None else max(0.0, call.queue_until - self.now())
         try:

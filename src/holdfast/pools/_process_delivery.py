@@ -5,8 +5,9 @@ worker, for which there is one reason. A call whose bytes were not written whole
 """
 
 import math
+import os
 from abc import abstractmethod
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from holdfast.errors import CallTimeout
 from holdfast.pools._child import wire
@@ -20,6 +21,8 @@ from holdfast.pools._process_turn import ProcessTurn
 from holdfast.pools._process_worker import BUSY, DEAD, DOOMED, WorkerProcess
 
 __all__ = ("Delivery",)
+
+_write: Final = os.write
 
 
 class Delivery(DirectWait):
@@ -89,13 +92,20 @@ class Delivery(DirectWait):
         guard = now + SOON
         if call.timeout is not None:
             worker.due = due = now + call.timeout
-            guard = min(guard, due)
+            if due < guard:
+                guard = due
         self._lone = worker
         self._was_lone = True
         call._began = True  # noqa: SLF001 - a call of ours
         worker.written = False
         try:
-            worker.send_raw(cast("bytes", call.payload))
+            payload: Any = call.payload  # bytes
+            if len(payload) <= worker.room:
+                done = _write(worker.writing_fd, payload)
+                if done < len(payload):
+                    worker.send_raw(payload[done:])
+            else:
+                worker.send_message(payload)
             worker.written = True
         except BrokenPipeError:
             pass  # it has died, and has not read the call
@@ -110,7 +120,7 @@ class Delivery(DirectWait):
         """Write the call into the worker's pipe, or into the memory that is shared with it."""
         payload = call.payload
         if type(payload) is bytes:
-            worker.send_raw(payload)
+            worker.send_message(payload)
         elif payload is None:
             layout = worker.arena.dump((call.fn, call.args, call.kwargs))
             worker.send(call.kind, layout)

@@ -16,9 +16,9 @@ left to the hub.
 import math
 import os
 from _pickle import loads
+from marshal import loads as load_plain
 from typing import Any, Final
 
-from holdfast._core.clock import SystemClock
 from holdfast.pools._child import wire
 from holdfast.pools._entry import ENDED
 from holdfast.pools._process_calls import ProcessSubmittedCall
@@ -34,13 +34,20 @@ SOON: Final = 0.003
 _LOOK_MS: Final = 200
 """Milliseconds after which who reads for himself looks whether somebody else has settled his call."""
 
-_ZERO: Final = bytearray(wire.HEAD_SIZE)
+_KIND_AT: Final = 4
+"""Where the head of a message says what it is, which is never 0: a buffer with 0 there is empty."""
+
+_readv: Final = os.readv
+_unpack: Final = wire.HEAD.unpack_from
+_HEAD_SIZE: Final = wire.HEAD_SIZE
+_PLAIN: Final = wire.PLAIN
 
 
 class DirectWait(Crew):
     """The part of a core that decides who reads a reply."""
 
     clock: Any
+    _in_real_time = True  # else only the clock's own latches know how long to wait
     _lone: WorkerProcess | None = None  # whose caller is expected to read the reply himself
     _was_lone = False
 
@@ -88,7 +95,7 @@ class DirectWait(Crew):
                 return
             worker.attended = True
             self._listen(worker)
-        if worker.inbox[:8] != _ZERO:
+        if worker.inbox[_KIND_AT]:
             HUB.post(lambda: self._take_over(worker))
 
     def attend(self, call: ProcessSubmittedCall) -> None:
@@ -110,9 +117,7 @@ class DirectWait(Crew):
             TimeoutError: It has not come in so many seconds.
         """
         worker = call.worker
-        if worker is None or worker.attended | worker.reader:
-            return False
-        if not isinstance(self.clock, SystemClock):
+        if worker is None or worker.attended | worker.reader or not self._in_real_time:
             return False
         mine = done = False
         try:
@@ -146,17 +151,21 @@ class DirectWait(Crew):
                 if self.now() >= until:
                     raise TimeoutError
         worker.got = -1
-        worker.got = got = os.readv(worker.reading_fd, (worker.inbox,))
+        worker.got = got = _readv(worker.reading_fd, worker.into)
         if not got:
             return False
-        size, kind = wire.HEAD.unpack_from(worker.inbox)
-        if kind & ~wire.SHARED != wire.VALUE or got != wire.HEAD_SIZE + size:
+        size, kind = _unpack(worker.inbox)
+        if got != _HEAD_SIZE + size:
             return False
         try:
-            if kind == wire.VALUE:
-                value = loads(worker.head[wire.HEAD_SIZE : got])
+            if kind == _PLAIN:
+                value = load_plain(worker.body)  # noqa: S302 - of a process of ours
+            elif kind == wire.VALUE:
+                value = loads(worker.body)
+            elif kind != wire.VALUE | wire.SHARED:
+                return False
             else:
-                value = worker.arena.load(bytes(worker.head[wire.HEAD_SIZE : got]))
+                value = worker.arena.load(bytes(worker.body[:size]))
         except Exception:  # noqa: BLE001 - the hub reads it again, and says so
             return False
         return self._end_directly(worker, call, value)
@@ -175,9 +184,7 @@ class DirectWait(Crew):
                 or admission._line  # noqa: SLF001 - one lock for both halves of the pool
                 or admission._blocked  # noqa: SLF001
                 or admission._idle_watchers  # noqa: SLF001
-                or admission.closed
-                or admission.gate is not None
-                or admission.in_flight > admission.ceiling
+                or admission.in_flight > admission.door  # which is 0 if it is closed, or has a gate
                 or self.homeless
                 or self._stopping
                 or worker.greedy
@@ -186,7 +193,7 @@ class DirectWait(Crew):
             ):
                 return False
             # One step after the other, none of which an interrupt can come into: no call is made.
-            worker.inbox[:8] = _ZERO
+            worker.inbox[_KIND_AT] = 0
             worker.call = None
             worker.state = IDLE
             worker.due = math.inf
@@ -201,7 +208,9 @@ class DirectWait(Crew):
             call._taken = True  # noqa: SLF001
             call._state = "FINISHED"  # noqa: SLF001
             idle.append(worker)
-        call.let_go()
+        call.fn = call.payload = None  # as let_go() does
+        call.args = ()
+        call.kwargs = {}
         if call._parked is not None or call._lazy_condition is not None:  # noqa: SLF001
             call._announce()  # noqa: SLF001
         if call.due is not None:
@@ -215,11 +224,11 @@ class DirectWait(Crew):
         with self._lock:
             if worker.reader or worker.state == DEAD:
                 return
-        if worker.inbox[:8] != _ZERO:
+        if worker.inbox[_KIND_AT]:
             size, _ = wire.HEAD.unpack_from(worker.inbox)
             got = worker.got if worker.got > 0 else min(len(worker.inbox), wire.HEAD_SIZE + size)
             worker.pending += worker.inbox[:got]
-            worker.inbox[:8] = _ZERO
+            worker.inbox[_KIND_AT] = 0
             self.take_messages(worker)
         self.attend_worker(worker)
         self._lose_if_dead(worker)

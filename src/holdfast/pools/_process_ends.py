@@ -38,13 +38,16 @@ class Ends(Turns):
                 self.take_messages(worker)
         self.count_stillborn(worker, status)
         why = worker.why
+        # Asked once for each death that nobody here has caused, whether or not it costs a call: what the
+        # system has counted for this one must not be taken for the cause of the next.
+        oom = self._was_out_of_memory(status) if why is None and not over else None
         with self._lock:
             call, worker.call = worker.call, None
         if call is not None:
             call.worker = None
             if not isinstance(call, ProcessTurn) and worker.written and worker.take_back():
                 worker.written = False  # the process has not read it
-            self._decide_lost(worker, call, why, status, over=over)
+            self._decide_lost(worker, call, why, status, over=over, oom=oom)
         self._bury(worker)
         self.pump()
 
@@ -53,33 +56,47 @@ class Ends(Turns):
             self.lose(worker, *worker.status)
 
     def _decide_lost(
-        self, worker: WorkerProcess, call: ProcessEntry, why: str | None, status: int, *, over: bool
+        self,
+        worker: WorkerProcess,
+        call: ProcessEntry,
+        why: str | None,
+        status: int,
+        *,
+        over: bool,
+        oom: bool | None,
     ) -> None:
+        greedy = over or bool(oom)  # run again, it would kill one worker after the other
         if isinstance(call, ProcessTurn):
-            self._lose_turn(worker, call, why, status, over=over)
+            self._lose_turn(worker, call, why, status, over=over, oom=oom)
         elif why == "cancel":
             self._end_lost(call, None)
-        elif why is None and not call.abandoned and self._may_run_again(worker, call, over=over):
+        elif why is None and not call.abandoned and self._may_run_again(worker, call, greedy):
             call.attempts += worker.written
             with self._lock:
                 self.homeless.append(call)
         else:
-            self._end_lost(call, self._loss(worker, call, why, status, over=over))
+            self._end_lost(call, self._loss(worker, call, why, status, over=over, oom=oom))
 
     @staticmethod
-    def _may_run_again(worker: WorkerProcess, call: ProcessEntry, *, over: bool) -> bool:
+    def _may_run_again(worker: WorkerProcess, call: ProcessEntry, greedy: bool) -> bool:
         if not worker.written:
             return True  # it never started
-        return call.idempotent and not over and call.attempts < _MOST_ATTEMPTS
+        return call.idempotent and not greedy and call.attempts < _MOST_ATTEMPTS
 
     def _loss(
-        self, worker: WorkerProcess, call: ProcessEntry, why: str | None, status: int, *, over: bool
+        self,
+        worker: WorkerProcess,
+        call: ProcessEntry,
+        why: str | None,
+        status: int,
+        *,
+        over: bool,
+        oom: bool | None,
     ) -> Exception:
         """What the caller is told of the end of the worker."""
         if why == "timeout":
             return self._late(call, worker, stopped=True)
         name = self.admission.name
-        oom = None if why == "close" else self._was_out_of_memory(status)
         error = lost(name, worker.pid, status, over=over, out_of_memory=oom, attempts=call.attempts)
         if why == "close":
             error.add_note("the pool was closed, and the call had not ended in time")

@@ -90,13 +90,21 @@ def lost(
     else:
         why = ""
     again = f" after {attempts} attempts" if attempts > 1 else ""
+    advice = _LESS if over or out_of_memory else _IDEMPOTENT
     return WorkerLost(
         f"pool {pool!r}: worker process {pid} {how}{why} while it ran the call{again}, which may have "
-        "had effects; pass options(idempotent=True) for calls that may be run again",
+        f"had effects; {advice}",
         pid=pid,
         exitcode=exitcode,
         out_of_memory=True if over else out_of_memory,
     )
+
+
+_IDEMPOTENT: Final = "pass options(idempotent=True) for calls that may be run again"
+_LESS: Final = (
+    "it is not run again, idempotent or not, where it would kill one worker after the other: send less at "
+    "once, let fewer calls run at a time, or allow more memory"
+)
 
 
 def timed_out(pool: str, timeout: float | None, pid: int | None, *, stopped: bool) -> CallTimeout:

@@ -34,22 +34,24 @@ class Named:
 
     Attributes:
         data: Its pickle.
-        kind: Of a message that begins with that.
+        kind: Of a message that begins with that, and goes on with a pickle of the arguments.
+        plain: Of one that goes on with arguments as ``marshal`` writes them.
+        module: Where it is looked for,
+        module_name: by which name that is to be found,
+        home: and what is defined there,
+        name: it under this one.
     """
 
-    __slots__ = ("_home", "_module", "_module_name", "_name", "data", "kind")
+    __slots__ = ("data", "home", "kind", "module", "module_name", "name", "plain")
 
     def __init__(self, module: ModuleType, fn: Any, data: bytes, kind: int) -> None:
-        self._module_name: str = fn.__module__
-        self._module = module
-        self._home = module.__dict__
-        self._name: str = fn.__qualname__
+        self.module_name: str = fn.__module__
+        self.module = module
+        self.home = module.__dict__
+        self.name: str = fn.__qualname__
         self.data = data
-        self.kind = kind
-
-    def leads_to(self, fn: object) -> bool:
-        """Whether the name is still that of ``fn``."""
-        return self._home.get(self._name) is fn and _modules.get(self._module_name) is self._module
+        self.kind = kind | wire.CALL_NAMED
+        self.plain = kind | wire.CALL_PLAIN
 
 
 _modules: Final = sys.modules
@@ -66,7 +68,11 @@ def name_of(fn: Callable[..., Any], can_read_main: Callable[[], bool]) -> Named 
     if type(fn) not in _PLAIN:
         return None
     found = _known.get(fn)
-    if found is not None and found.leads_to(fn):
+    if (
+        found is not None  # and its name is still that of fn
+        and found.home.get(found.name) is fn
+        and _modules.get(found.module_name) is found.module
+    ):
         return found
     return _learn(fn, can_read_main)
 
@@ -78,7 +84,7 @@ def _learn(fn: Any, can_read_main: Callable[[], bool]) -> Named | None:
     data = dumps(fn, 5)
     if len(data) > _LONGEST:
         return None
-    kind = wire.CALL_NAMED | len(data) << wire.NAME_SHIFT
+    kind = len(data) << wire.NAME_SHIFT
     if MAIN in data:
         if not can_read_main():
             return None

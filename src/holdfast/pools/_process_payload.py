@@ -10,9 +10,10 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from marshal import dumps as dump_plain, loads as load_plain
 from pathlib import Path
 from pickle import PicklingError, dumps, loads
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from holdfast.errors import ResultLost
 from holdfast.pools._child import wire
@@ -21,9 +22,10 @@ from holdfast.pools._process_named import MAIN, name_of
 
 __all__ = ("INLINE", "Payload", "WorkerTraceback", "encode", "encode_whole", "read_reply")
 
-INLINE: Final = 8 * 1024
-"""Most bytes that go through the pipe; what is larger goes through shared memory. Up to here the pipe is
-as quick, from twice as much on it is slower (``benchmarks/bench_processes.py``, case ``sixteen-kib``)."""
+INLINE: Final = 32 * 1024
+"""Most bytes that go through the pipe; what is larger goes through shared memory. Of 1 KiB there and back
+the pipe takes half as long, of 8 KiB as well, of 32 KiB three quarters, and from 48 KiB on as long: half of
+it, which is sure to be taken, is the bound (``benchmarks/bench_processes.py``, cases ``kib-1`` to ``kib-60``)."""
 
 _SNIFFED: Final = frozenset({bytes, bytearray, str})
 _ATOMS: Final = frozenset({int, float, bool, type(None)})
@@ -63,20 +65,27 @@ def encode(
         Exception: It can't be pickled.
     """
     simple = not kwargs
-    for value in args:
-        what = type(cast("object", value))
+    plain = True
+    values: tuple[object, ...] = args  # a call of cast() would cost as much as the rest of a turn
+    for value in values:
+        what = type(value)
         if what in _ATOMS:
             continue
         if what not in _SNIFFED:
             simple = False
-        elif len(value) > INLINE:
+        elif len(value) > INLINE:  # type: ignore[arg-type] # all of these have a length
             if shared:
                 return wire.CALL_SHARED | _main_flag(fn, args), None
             simple = False
+        elif what is bytearray:
+            plain = False
     if simple and (named := name_of(fn, _can_be_read_again)) is not None:
-        data = named.data + dumps(args, 5)
+        if plain:
+            kind, data = named.plain, named.data + dump_plain(args, wire.PLAIN_VERSION)
+        else:
+            kind, data = named.kind, named.data + dumps(args, 5)
         if not shared or len(data) <= INLINE:
-            return named.kind, _pack_head(len(data), named.kind) + data
+            return kind, _pack_head(len(data), kind) + data
     return encode_whole(fn, args, kwargs, shared=shared)
 
 
@@ -174,6 +183,8 @@ def read_reply(kind: int, body: bytes, arena: Arena) -> tuple[Any, BaseException
     """Return what the call returned, or what it raised."""
     what = kind & 0xFF
     try:
+        if what == wire.PLAIN:
+            return load_plain(body), None  # noqa: S302 - of a process of ours
         if what == wire.VALUE:
             if kind & wire.SHARED:
                 value = arena.load(body)

@@ -113,7 +113,7 @@ class ProcessTurn(ProcessEntry):
 
     def _send_alone(self, worker: WorkerProcess, item: Item, kind: int, payload: Payload) -> None:
         if isinstance(payload, bytes):
-            worker.send_raw(payload)
+            worker.send_message(payload)
         elif payload is None:
             nothing: dict[str, Any] = {}
             worker.send(kind, worker.arena.dump((self.engine.fn, (item.value,), nothing)))

@@ -21,7 +21,14 @@ class Turns(Delivery):
 
     @abstractmethod
     def _loss(
-        self, worker: WorkerProcess, call: ProcessEntry, why: str | None, status: int, *, over: bool
+        self,
+        worker: WorkerProcess,
+        call: ProcessEntry,
+        why: str | None,
+        status: int,
+        *,
+        over: bool,
+        oom: bool | None,
     ) -> Exception:
         """See where it is done."""
 
@@ -124,7 +131,14 @@ class Turns(Delivery):
             self.pump()
 
     def _lose_turn(
-        self, worker: WorkerProcess, turn: ProcessTurn, why: str | None, status: int, *, over: bool
+        self,
+        worker: WorkerProcess,
+        turn: ProcessTurn,
+        why: str | None,
+        status: int,
+        *,
+        over: bool,
+        oom: bool | None,
     ) -> None:
         """Its worker is dead."""
         turn.state = ENDED
@@ -138,7 +152,7 @@ class Turns(Delivery):
         if turn.sent and why != "cancel":
             item = turn.sent.popleft()
             took = self.now() - item.began
-            loss = self._loss(worker, turn, why, status, over=over)
+            loss = self._loss(worker, turn, why, status, over=over, oom=oom)
             engine.put_outcome(item, None, loss, took)
         engine.put_back(*turn.sent, *back)
         engine.end_turn(turn)

@@ -18,7 +18,7 @@ from holdfast.pools._process_payload import encode
 from holdfast.pools._process_stream import ProcessStreamEngine
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._stream_engine import StreamOptions
-from holdfast.pools._thread_view import PLAIN, ThreadCalls
+from holdfast.pools._thread_view import ThreadCalls
 from holdfast.pools.deadline import inherited
 from holdfast.pools.stream import Stream
 
@@ -69,7 +69,8 @@ class ProcessCalls(ThreadCalls):
             retry: When a call that has failed is called again.
             fallback: What is given instead of an error, as for a thread pool.
             idempotent: Whether a call may be run again if its worker dies, up to three times more. One
-                that ran for too long, or held too much memory, is not run again.
+                that ran for too long is not run again, nor one whose worker was killed because memory was
+                short: it would kill one worker after the other.
 
         Raises:
             ValueError: ``key``, ``priority``, ``reserved`` or ``idempotency_key`` would mean nothing to this
@@ -208,9 +209,11 @@ class ProcessCalls(ThreadCalls):
             raise
         if self._idempotent:
             call.idempotent = True
-        until = inherited()
-        if self._options is not PLAIN or until is not None:
+        until, options = inherited(), self._options
+        if options.special or options.queue_timeout is not None or until is not None:
             self._apply_options(call, until)
+        elif options.timeout is not None:
+            call.timeout = options.timeout
 
     def _apply_options(self, call: Any, until: float | None) -> None:
         options = self._options

@@ -37,16 +37,16 @@ DEAD: Final = 5
 _READ_SIZE: Final = 65536
 
 
-def _slots_of(fd: int) -> int:
-    """Slots that a pipe is sure to take: half of it, because a page that was read in part is still full.
+def _size_of(fd: int) -> int:
+    """Bytes that a pipe takes while it is empty; 0 where the system does not tell.
 
     Most pipes have sixteen pages. Who has very many pipes gets two for each, or one.
     """
     if sys.platform != "linux":
-        return 1
+        return 0
     from fcntl import F_GETPIPE_SZ, fcntl  # noqa: PLC0415 - where there is such a thing
 
-    return max(1, fcntl(fd, F_GETPIPE_SZ) // (2 * wire.SLOT))
+    return fcntl(fd, F_GETPIPE_SZ)
 
 
 class WorkerProcess:
@@ -60,6 +60,7 @@ class WorkerProcess:
         "__weakref__",
         "arena",
         "attended",
+        "body",
         "born",
         "call",
         "calls",
@@ -67,9 +68,9 @@ class WorkerProcess:
         "expires",
         "got",
         "greedy",
-        "head",
         "idle_since",
         "inbox",
+        "into",
         "listened",
         "number",
         "pending",
@@ -78,6 +79,7 @@ class WorkerProcess:
         "reader",
         "reading_fd",
         "ready",
+        "room",
         "sending",
         "slots",
         "started",
@@ -111,7 +113,8 @@ class WorkerProcess:
         self.status: tuple[int, bool] | None = None
         self.pending = bytearray()
         self.inbox = bytearray(_READ_SIZE)
-        self.head = memoryview(self.inbox)
+        self.into = (self.inbox,)  # as it is read into
+        self.body = memoryview(self.inbox)[wire.HEAD_SIZE :]  # of a message in there
         self.got = 0  # bytes that were read into the inbox last
         self.to_send: tuple[int, ...] = ()
         self.writing_fd = self.reading_fd = -1
@@ -137,7 +140,15 @@ class WorkerProcess:
         theirs, self.writing_fd, self.reading_fd, answers = opened[:4]
         self.to_send = (theirs, answers, *opened[5:])
         self.arena = Arena(opened[4] if arena >= 0 else -1)
-        self.slots = _slots_of(self.writing_fd)
+        self.measure()
+
+    def measure(self) -> None:
+        """See how much its pipe takes."""
+        size = _size_of(self.writing_fd)
+        # Half of it is sure to be taken: a page that was read in part is still full.
+        self.slots = max(1, size // (2 * wire.SLOT))
+        # Without an arena everything goes through the pipe, and writing may have to wait.
+        self.room: float = size if size and self.arena.usable else math.inf
 
     def close_theirs(self) -> None:
         """Its ends are with the process now, or will never be."""
@@ -172,6 +183,17 @@ class WorkerProcess:
         done = os.write(self.writing_fd, message)
         while done < len(message):  # only where there is no arena
             done += os.write(self.writing_fd, message[done:])
+
+    def send_message(self, data: bytes) -> None:
+        """Write a call that has its head; where it is more than this pipe takes, by way of the arena.
+
+        Raises:
+            BrokenPipeError: The process is gone.
+        """
+        if len(data) <= self.room:
+            self.send_raw(data)
+        else:
+            self.send(wire.CALL_WHOLE, self.arena.put(data, []))
 
     def send_raw(self, data: bytes) -> None:
         """Write messages that have their heads, in slots. There is room for them.

@@ -1,6 +1,7 @@
 """Functions that are sent by name: who is, and that a name which leads elsewhere is seen, on both sides."""
 
 import functools
+import marshal
 import pickle
 import sys
 import types
@@ -137,10 +138,38 @@ def test_a_worker_sees_that_a_name_leads_to_another_function(monkeypatch):
 
 def test_a_message_by_name_is_two_pickles():
     """The kind says where the second one begins."""
-    kind, message = encode(job, (1, "a"), {}, shared=True)
+    kind, message = encode(job, (bytearray(b"a"), 1), {}, shared=True)
 
     cut = wire.HEAD_SIZE + (kind >> wire.NAME_SHIFT)
     assert kind & 0xFF == wire.CALL_NAMED
     assert wire.HEAD.unpack_from(message) == (len(message) - wire.HEAD_SIZE, kind)
     assert Names().find(message[wire.HEAD_SIZE : cut]) is job
-    assert pickle.loads(message[cut:]) == (1, "a")  # noqa: S301 - our own
+    assert pickle.loads(message[cut:]) == (bytearray(b"a"), 1)  # noqa: S301 - our own
+
+
+PLAIN = (1, -(1 << 90), True, None, 1.5, float("inf"), "a\ud800\N{SNOWMAN}", b"\0a", "")
+
+
+def test_numbers_and_texts_are_sent_plainly():
+    """They are the same on the other side, and of the same types."""
+    kind, message = encode(job, PLAIN, {}, shared=True)
+
+    cut = wire.HEAD_SIZE + (kind >> wire.NAME_SHIFT)
+    found = marshal.loads(message[cut:])  # noqa: S302 - our own
+    assert kind & 0xFF == wire.CALL_PLAIN
+    assert wire.HEAD.unpack_from(message) == (len(message) - wire.HEAD_SIZE, kind)
+    assert Names().find(message[wire.HEAD_SIZE : cut]) is job
+    assert found == PLAIN
+    assert [type(value) for value in found] == [type(value) for value in PLAIN]
+
+
+class Number(int):
+    """Equal to what is plain, and more than that."""
+
+
+@pytest.mark.parametrize("value", [Number(1), [1], (1,), bytearray(b"a")], ids=repr)
+def test_what_is_more_than_a_number_or_a_text_is_pickled(value):
+    """What would come out on the other side as something else, or shares its parts, is no plain value."""
+    kind, _ = encode(job, (value,), {}, shared=True)
+
+    assert kind & 0xFF in {wire.CALL_NAMED, wire.CALL}

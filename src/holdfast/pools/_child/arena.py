@@ -145,6 +145,13 @@ class Arena:
             with whole[: sizes[0]] as part:
                 return loads(part, buffers=buffers)
 
+    def take(self, layout: bytes) -> bytes:
+        """Return what :meth:`put` has put there without buffers, as it is."""
+        (size,) = _SIZE.unpack(layout)
+        self._see()
+        assert self._map is not None  # noqa: S101 - seen just now
+        return self._map[:size]
+
     def load_call(self, layout: bytes) -> Any:
         """Return the same, where it is a call: its function and its arguments."""
         return self.load(layout)

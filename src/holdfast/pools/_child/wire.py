@@ -10,7 +10,9 @@ __all__ = (
     "BROKEN",
     "CALL",
     "CALL_NAMED",
+    "CALL_PLAIN",
     "CALL_SHARED",
+    "CALL_WHOLE",
     "DEAD",
     "END",
     "ERROR",
@@ -23,6 +25,8 @@ __all__ = (
     "LOST",
     "NAME_SHIFT",
     "NEEDS_MAIN",
+    "PLAIN",
+    "PLAIN_VERSION",
     "READY",
     "RECORD",
     "RECORD_SIZE",
@@ -53,6 +57,10 @@ CALL_SHARED = 2  # the same in the arena
 CALL_NAMED = (
     3  # two pickles: the function, which is only a name; its arguments, of which none is named
 )
+CALL_PLAIN = (
+    4  # the same, but the arguments are as ``marshal`` writes them: nothing but numbers and texts
+)
+CALL_WHOLE = 5  # a message of one of these kinds, head and all, is in the arena
 NEEDS_MAIN = 0x100
 NAME_SHIFT = 16
 """Above these bits of a kind stand the bytes of the first of two pickles."""
@@ -63,7 +71,12 @@ BROKEN = 2
 VALUE = 3
 ERROR = 4
 LOST = 5
+PLAIN = 6  # what was returned, as ``marshal`` writes it
 SHARED = 0x100
+
+PLAIN_VERSION = 2
+"""Of ``marshal``: the last one that looks at each value alone and interns no text. It takes half as long as
+a pickle, which makes objects that stay cold in the caches of who runs once in a while."""
 
 RECORD = struct.Struct("<IIqqq")
 """To or from the zygote: kind, worker, and three numbers."""

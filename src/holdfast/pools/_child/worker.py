@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+from _io import TextIOWrapper
 from _pickle import PicklingError, dumps, loads
+from marshal import dumps as dump_plain, loads as load_plain
 
 from holdfast.pools._child import wire
 from holdfast.pools._child.arena import Arena
@@ -45,7 +47,13 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:  # 
     arena = Arena(arena_fd)
     head_size, unpack, pack = wire.HEAD_SIZE, wire.HEAD.unpack_from, wire.HEAD.pack
     read, write = os.read, os.write
-    needs_main, named, shift = wire.NEEDS_MAIN, wire.CALL_NAMED, wire.NAME_SHIFT
+    needs_main, shift = wire.NEEDS_MAIN, wire.NAME_SHIFT
+    call_plain, named, plain, version = (
+        wire.CALL_PLAIN,
+        wire.CALL_NAMED,
+        wire.PLAIN,
+        wire.PLAIN_VERSION,
+    )
     names = Names()
     find = names.find
     flush_out, flush_err = _flushers()
@@ -69,15 +77,22 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:  # 
                 main_ready = True
                 import_main(*setup.main)
             what = kind & 0xFF
-            if what == named:
+            if what == call_plain:
+                end = head_size + (kind >> shift)
+                fn = find(data[head_size:end])
+                args = load_plain(data[end : head_size + size])  # noqa: S302 - of our pool
+                kwargs = None
+            elif what == named:
                 end = head_size + (kind >> shift)
                 fn = find(data[head_size:end])
                 args = loads(data[end : head_size + size])
                 kwargs = None
             elif what == wire.CALL:
                 fn, args, kwargs = loads(data[head_size : head_size + size])
-            else:
+            elif what == wire.CALL_SHARED:
                 fn, args, kwargs = arena.load_call(data[head_size : head_size + size])
+            else:
+                fn, args, kwargs = _whole(arena.take(data[head_size : head_size + size]), find)
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
             error.add_note("raised while the worker read the call, which never started")
             answer = _error(error)
@@ -87,8 +102,8 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:  # 
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
                 answer = _error(error)
             else:
-                if type(value) in _SMALL and len(data := dumps(value, 5)) <= inline:
-                    answer = pack(len(data), wire.VALUE) + data
+                if type(value) in _SMALL and len(data := dump_plain(value, version)) <= inline:
+                    answer = pack(len(data), plain) + data
                 else:
                     answer = _value(value, arena, inline)
                 value = None
@@ -102,14 +117,31 @@ def serve(read_fd: int, write_fd: int, arena_fd: int, setup: Setup) -> None:  # 
         answer = None
 
 
+def _whole(message: bytes, find: Callable[[bytes], Any]) -> Any:
+    """Read a call that was made for the pipe, and was too long for it: this pipe is smaller than others."""
+    _, kind = wire.HEAD.unpack_from(message)
+    body = message[wire.HEAD_SIZE :]
+    what, end = kind & 0xFF, kind >> wire.NAME_SHIFT
+    if what == wire.CALL_PLAIN:
+        return find(body[:end]), load_plain(body[end:]), None  # noqa: S302 - of our pool
+    if what == wire.CALL_NAMED:
+        return find(body[:end]), loads(body[end:]), None
+    return loads(body)
+
+
 # ---------------------------------------------------------------- answers
 
 
 _SMALL = frozenset({int, float, bool, type(None)})
+_TEXTS = frozenset({str, bytes})
 
 
-def _value(value: object, arena: Arena, inline: int) -> bytes:
+def _value(value: Any, arena: Arena, inline: int) -> bytes:
     try:
+        if type(value) in _TEXTS and len(value) <= inline:
+            data = dump_plain(value, wire.PLAIN_VERSION)
+            if len(data) <= inline:
+                return wire.HEAD.pack(len(data), wire.PLAIN) + data
         if arena.usable and _is_large(value, inline):
             layout = arena.dump(value)
             return wire.HEAD.pack(len(layout), wire.VALUE | wire.SHARED) + layout
@@ -202,13 +234,19 @@ def _write_all(fd: int, data: bytes) -> None:
             done += os.write(fd, view[done : done + 65536])
 
 
-def _flushers() -> tuple[Callable[[], None], Callable[[], None]]:
+def _flushers() -> tuple[Callable[[], object], Callable[[], object]]:
     def nothing() -> None:
         pass
 
-    out = getattr(sys.stdout, "flush", nothing)
-    err = getattr(sys.stderr, "flush", nothing)
-    return out, err
+    found: list[Callable[[], object]] = []
+    for text in (sys.stdout, sys.stderr):
+        if type(text) is TextIOWrapper:
+            # The text layer is to keep nothing back: to ask it each time would take four times as long.
+            text.reconfigure(write_through=True)
+            found.append(text.buffer.flush)
+        else:
+            found.append(getattr(text, "flush", nothing))
+    return found[0], found[1]
 
 
 # ---------------------------------------------------------------- preparing
