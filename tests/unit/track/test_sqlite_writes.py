@@ -291,6 +291,26 @@ async def test_a_write_waits_in_line_no_longer_than_it_may(path):
         assert on_disk(path) == []
 
 
+async def test_a_write_that_was_refused_is_not_given_up_later_as_well(path):
+    """What never stood in line is not counted out of it when its time would have come."""
+    bounds = {"queue_timeout": 0.02, "max_queue": 1, "overflow": "reject"}
+    async with holdfast.sqlite(path, schema=SCHEMA, **bounds) as db:
+        async with Busy(db):
+            waiting = asyncio.ensure_future(db.execute(INSERT, ("late",)))
+            await asyncio.sleep(0)
+            for _ in range(3):
+                with pytest.raises(holdfast.QueueFull):
+                    await db.execute(INSERT, ("refused",))
+            with pytest.raises(holdfast.QueueTimeout):
+                await waiting
+            await asyncio.sleep(0.05)
+
+            assert db.stats().writes_queued == 0
+        await db.execute(INSERT, ("a",))
+
+        assert on_disk(path) == ["a"]
+
+
 async def test_a_deadline_bounds_the_wait_in_line(db, path):
     """The inherited deadline counts as it does in pools."""
     async with Busy(db):

@@ -14,7 +14,7 @@ from holdfast.pools._timer import TIMER
 from holdfast.pools.deadline import inherited, remaining
 from holdfast.track._sqlite.counters import Counters, SQLiteStats
 from holdfast.track._sqlite.files import Files
-from holdfast.track._sqlite.jobs import RUNNING, Job, Last, settle
+from holdfast.track._sqlite.jobs import ENDED, RUNNING, Job, Last, settle
 from holdfast.track._sqlite.lease import Begin, End, Lease
 from holdfast.track._sqlite.options import Options
 from holdfast.track._sqlite.reads import Reads
@@ -105,23 +105,28 @@ class Core:
                 raise self._late(0.0, by_deadline=True)
             job.limit = left if job.limit is None else min(job.limit, left)
             patience = left if patience is None else min(patience, left)
+        line = self.writer.line
+        send = line.put(job) if lease is None else line.put_leased(lease, job)
         if patience is not None:
-            job.patience = self._watch(job, patience, by_deadline=patience == left)
-        if lease is not None:
-            return self.writer.line.put_leased(lease, job)
-        return self.writer.line.put(job)
+            self._watch(job, patience, by_deadline=patience == left)
+        return send
 
-    def _watch(self, job: Job, seconds: float, *, by_deadline: bool) -> "_Patience":
+    def _watch(self, job: Job, seconds: float, *, by_deadline: bool) -> None:
+        """Have a job that is in line given up in time, if it has not begun."""
         patience = _Patience(self, job, seconds, by_deadline=by_deadline)
         try:
             patience.due = TIMER.watch(patience, seconds)
         except RuntimeError as error:
+            if not self.writer.line.withdraw(job):
+                return  # it has begun, and waits no more
             msg = (
                 f"database {self.o.name!r}: the system refused the thread that watches time limits ({error}); "
                 "raise the limit on threads (ulimit -u, pids.max), or run fewer"
             )
             raise UnderPressure(msg) from error
-        return patience
+        job.patience = patience
+        if job.state == ENDED:  # whoever settled it may have found nothing to end
+            patience.end()
 
     def _late(self, seconds: float, *, by_deadline: bool) -> QueueTimeout:
         lease = self.writer.line.lease

@@ -4,6 +4,7 @@ States: NEW -> WAITING (in the writer's line) -> RUNNING (the writer has it) -> 
 line's lock. A job that is ended is settled once: with what it has returned, or with an error.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -56,7 +57,7 @@ class Written(NamedTuple):
     rows: list[Any]
 
 
-class Job(Run):
+class Job(Run, ABC):
     """Work for the writer's connection.
 
     Attributes:
@@ -79,9 +80,9 @@ class Job(Run):
     error: BaseException | None = None
     future: "asyncio.Future[None] | CallFuture[Any]"
 
+    @abstractmethod
     def work(self, db: "Connection") -> Any:
         """Do it."""
-        raise NotImplementedError
 
 
 class Statement(Job):
