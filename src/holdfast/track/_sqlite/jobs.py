@@ -4,7 +4,6 @@ States: NEW -> WAITING (in the writer's line) -> RUNNING (the writer has it) -> 
 line's lock. A job that is ended is settled once: with what it has returned, or with an error.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -57,7 +56,7 @@ class Written(NamedTuple):
     rows: list[Any]
 
 
-class Job(Run, ABC):
+class Job(Run):
     """Work for the writer's connection.
 
     Attributes:
@@ -80,9 +79,9 @@ class Job(Run, ABC):
     error: BaseException | None = None
     future: "asyncio.Future[None] | CallFuture[Any]"
 
-    @abstractmethod
     def work(self, db: "Connection") -> Any:
         """Do it."""
+        raise NotImplementedError  # Begin, End and Last have no work: the writer knows them by kind
 
 
 class Statement(Job):
