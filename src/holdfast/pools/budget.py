@@ -83,6 +83,9 @@ _budget: Budget | None = None
 def current_budget() -> Budget:
     """Return the budget of this process; it is detected when it is first asked for or needed."""
     global _budget  # noqa: PLW0603 - the process's own
+    found = _budget
+    if found is not None:
+        return found
     with _lock:
         if _budget is None:
             _budget = Budget.detect()
