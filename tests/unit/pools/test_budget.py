@@ -1,8 +1,5 @@
 """The budget of the process: detected, settable, behind every pool."""
 
-import os
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -106,37 +103,3 @@ def test_threads_beyond_a_lowered_budget_end_with_their_calls(threads):
         assert busy == 4
         assert _wait_for(lambda: pool.stats().threads <= 1)
         assert pool.submit(str, 5).result(20) == "5"
-
-
-FORKED = """
-import os, threading, warnings
-from holdfast.pools import budget
-
-warnings.simplefilter("ignore")  # of a fork beside threads, which is what this is about
-held, done = threading.Event(), threading.Event()
-
-def detect():
-    with budget._lock:
-        held.set()
-        done.wait()
-
-thread = threading.Thread(target=detect)
-thread.start()
-held.wait()
-child = os.fork()
-if child == 0:
-    budget.current_budget()
-    os._exit(7)
-_, status = os.waitpid(child, 0)
-done.set()
-thread.join()
-raise SystemExit(os.waitstatus_to_exitcode(status))
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
-def test_a_child_does_not_wait_for_a_thread_that_stayed_behind():
-    """It detects its own budget."""
-    done = subprocess.run([sys.executable, "-c", FORKED], check=False, timeout=30)
-
-    assert done.returncode == 7
