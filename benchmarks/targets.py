@@ -4,7 +4,7 @@
 1024 bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,6 +94,27 @@ def _bars(
         for case, work, peer, must, aim in rows
     ]
 
+
+_PROCESS_VALUES: Sequence[tuple[str, Row]] = (
+    ("usable_s", ("recover", "from a stuck call's timeout to another's result", None, 0.01, 0.001)),
+    ("first_s", ("start", "the first worker", None, 0.06, 0.025)),
+    ("further_s", ("start", "each further worker", None, 0.01, 0.003)),
+    ("told_s", ("four", "four stuck C loops, 1 s each: all callers know", None, 1.3, 1.05)),
+    ("usable_s", ("four", "four stuck C loops, 1 s each: four workers usable", None, 1.5, 1.1)),
+    ("orphans", ("tools", "processes left after 100 timed-out tools", None, 0, 0)),
+)
+"""Figure and row: one of each."""
+
+_GUARDED: Mapping[str, str] = {
+    "keep": "aiohttp, one connection",
+    "close": "aiohttp, a connection each",
+    "uvicorn-keep": "uvicorn, one connection",
+    "uvicorn-close": "uvicorn, a connection each",
+    "streams-keep": "streams of asyncio, one connection",
+    "streams-close": "streams of asyncio, a connection each",
+    "threads-keep": "`ThreadingHTTPServer`, one connection",
+    "threads-close": "`ThreadingHTTPServer`, a connection and a thread each",
+}
 
 TARGETS: Sequence[Target] = (
     *_bars("streams", STREAM, "cost", ("suspends", SUSPENDS, "bare loop of workers", 1.6, 1.3)),
@@ -347,14 +368,10 @@ TARGETS: Sequence[Target] = (
         "guard",
         "guarded",
         "cost",
-        (
-            "keep-instructions",
-            "a request under `holdfast run`, one connection",
-            "plain",
-            1.07,
-            1.05,
+        *(
+            (f"{case}-instructions", f"a request under `holdfast run`: {work}", "plain", 1.07, 1.05)
+            for case, work in _GUARDED.items()
         ),
-        ("close-instructions", "the same, a connection for each request", "plain", 1.07, 1.05),
         figure="request_instructions",
     ),
     *_bars(
@@ -382,46 +399,9 @@ TARGETS: Sequence[Target] = (
         ("large", "1 MiB there and back", "mpire", 2, 4.5),
         figure="each_wall_s",
     ),
-    *_bars(
-        "processes",
-        "ProcessPool",
-        "value",
-        ("recover", "from a stuck call's timeout to another's result", None, 0.01, 0.001),
-        figure="usable_s",
-    ),
-    *_bars(
-        "processes",
-        "ProcessPool",
-        "value",
-        ("start", "the first worker", None, 0.06, 0.025),
-        figure="first_s",
-    ),
-    *_bars(
-        "processes",
-        "ProcessPool",
-        "value",
-        ("start", "each further worker", None, 0.01, 0.003),
-        figure="further_s",
-    ),
-    *_bars(
-        "processes",
-        "ProcessPool",
-        "value",
-        ("four", "four stuck C loops, 1 s each: all callers know", None, 1.3, 1.05),
-        figure="told_s",
-    ),
-    *_bars(
-        "processes",
-        "ProcessPool",
-        "value",
-        ("four", "four stuck C loops, 1 s each: four workers usable", None, 1.5, 1.1),
-        figure="usable_s",
-    ),
-    *_bars(
-        "processes",
-        "ProcessPool",
-        "value",
-        ("tools", "processes left after 100 timed-out tools", None, 0, 0),
-        figure="orphans",
+    *(
+        target
+        for figure, row in _PROCESS_VALUES
+        for target in _bars("processes", "ProcessPool", "value", row, figure=figure)
     ),
 )

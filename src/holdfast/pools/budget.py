@@ -1,5 +1,6 @@
 """What the whole process may use: the bound behind every pool."""
 
+import os
 import threading
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
@@ -83,6 +84,9 @@ _budget: Budget | None = None
 def current_budget() -> Budget:
     """Return the budget of this process; it is detected when it is first asked for or needed."""
     global _budget  # noqa: PLW0603 - the process's own
+    found = _budget
+    if found is not None:
+        return found
     with _lock:
         if _budget is None:
             _budget = Budget.detect()
@@ -111,3 +115,13 @@ def set_budget(budget: Budget) -> Budget:
 
 SUPPLY.find_limit = lambda: current_budget().threads
 PROCESSES.find_limit = lambda: current_budget().processes
+
+
+def _after_fork() -> None:
+    """In the child: who was about to detect the budget is another thread, which stayed behind."""
+    global _lock  # noqa: PLW0603 - as above
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -19,7 +19,16 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Final
 
-__all__ = ("BEYOND", "NOWHERE", "Frames", "Site", "caller", "caller_frames", "is_application")
+__all__ = (
+    "BEYOND",
+    "NOWHERE",
+    "Frames",
+    "Site",
+    "caller",
+    "caller_frames",
+    "frames_from",
+    "is_application",
+)
 
 Frames = tuple[tuple[CodeType, int], ...]
 """Code and position of each frame, the innermost first."""
@@ -84,7 +93,7 @@ def caller() -> Site:
     return Site(caller_frames(2))
 
 
-def caller_frames(depth: int = 1, known: dict[tuple[int, int], Frames] | None = None) -> Frames:
+def caller_frames(depth: int = 1, known: dict[int, Frames] | None = None) -> Frames:
     """Return the frames of :func:`caller` as they are.
 
     Args:
@@ -92,40 +101,59 @@ def caller_frames(depth: int = 1, known: dict[tuple[int, int], Frames] | None = 
         known: What was found before, by line. A line that is met again has the callers that it had the
             first time: for those who count lines, and show the callers of one of each.
     """
-    second: tuple[CodeType, int] | None = None
-    third: tuple[CodeType, int] | None = None
-    frame: FrameType | None = sys._getframe(depth)  # noqa: SLF001 - the stack of whoever asks
+    return frames_from(sys._getframe(depth), known)  # noqa: SLF001 - the stack of whoever asks
+
+
+def frames_from(frame: FrameType | None, known: dict[int, Frames] | None = None) -> Frames:
+    """Return the frames of :func:`caller`, where the walk begins at this frame.
+
+    Args:
+        frame: The first that is looked at.
+        known: As for :func:`caller_frames`. Who opens often may look for the first frame in it by itself,
+            under ``id(frame.f_code) + frame.f_lasti``: what is there is a line of the application.
+    """
+    second: FrameType | None = None
+    third: FrameType | None = None
+    kinds = _kinds
     while frame is not None:
         code = frame.f_code
-        kind = _kinds.get(code.co_filename)
-        if kind is None:
+        try:  # cheaper than `get`, and nearly always there
+            kind = kinds[code.co_filename]
+        except KeyError:
             kind = _kind(code.co_filename)
         if kind == _APPLICATION:
             return _with_callers(frame) if known is None else _known(frame, code, known)
-        if kind == _END and code.co_name in _ENDING:
-            break
-        if kind == _INSTALLED:
-            second = second or (code, frame.f_lasti)
-        elif kind != _OURS:
-            third = third or (code, frame.f_lasti)
+        if kind == _LIBRARY:
+            third = third or frame
+        elif kind == _INSTALLED:
+            second = second or frame
+        elif kind == _END:
+            if code.co_name in _ENDING:
+                break
+            third = third or frame
         frame = frame.f_back
     for beyond in BEYOND:
         elsewhere = beyond()
         if elsewhere:
             return elsewhere
     fallback = second or third
-    return () if fallback is None else (fallback,)
+    return () if fallback is None else ((fallback.f_code, fallback.f_lasti),)
 
 
-def _known(frame: FrameType, code: CodeType, known: dict[tuple[int, int], Frames]) -> Frames:
-    """The frames of a line that may have been met before; the code is kept, so its address is its own."""
-    key = (id(code), frame.f_lasti)
-    found = known.get(key)
-    if found is None:
+def _known(frame: FrameType, code: CodeType, known: dict[int, Frames]) -> Frames:
+    """The frames of a line that may have been met before.
+
+    A code object holds its instructions, so the sum is an address inside of it; as it is kept, of no other.
+    A number is found more cheaply than a pair.
+    """
+    key = id(code) + frame.f_lasti
+    try:
+        return known[key]
+    except KeyError:
         if len(known) >= _MOST_FILES:  # a program that compiles code without end
             known.clear()
         found = known[key] = _with_callers(frame)
-    return found
+        return found
 
 
 def _with_callers(frame: FrameType) -> Frames:

@@ -3,15 +3,15 @@
 from holdfast.track._site import Frames, Site, caller_frames
 
 
-def here(known: dict[tuple[int, int], Frames] | None = None) -> Frames:
+def here(known: dict[int, Frames] | None = None) -> Frames:
     return caller_frames(1, known)
 
 
-def one(known: dict[tuple[int, int], Frames] | None = None) -> Frames:
+def one(known: dict[int, Frames] | None = None) -> Frames:
     return here(known)
 
 
-def other(known: dict[tuple[int, int], Frames] | None = None) -> Frames:
+def other(known: dict[int, Frames] | None = None) -> Frames:
     return here(known)
 
 
@@ -30,7 +30,7 @@ def test_at_most_three_frames_are_kept_the_innermost_first():
 
 def test_a_line_that_is_known_has_the_callers_that_it_had_the_first_time():
     """And other lines their own."""
-    known: dict[tuple[int, int], Frames] = {}
+    known: dict[int, Frames] = {}
     first, again = one(known), other(known)
 
     assert names(first)[:2] == ["here", "one"]
@@ -40,7 +40,7 @@ def test_a_line_that_is_known_has_the_callers_that_it_had_the_first_time():
 
 def test_what_is_known_keeps_the_code_so_that_no_other_gets_its_address():
     """Functions that are compiled anew at the same place are told apart."""
-    known: dict[tuple[int, int], Frames] = {}
+    known: dict[int, Frames] = {}
     for number in range(100):
         scope = {"caller_frames": caller_frames, "known": known}
         exec(f"def made_{number}(): return caller_frames(1, known)", scope)  # noqa: S102 - what it is about

@@ -6,11 +6,12 @@ task. On a worker thread it goes on at the line that gave the call to the worker
 """
 
 import asyncio
+import inspect
 import threading
 import weakref
 from asyncio.base_events import BaseEventLoop
 from collections.abc import Callable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Final, cast
 
 from holdfast.adapters._patches import Patches
@@ -24,13 +25,24 @@ than an attribute, which costs each task a dictionary of its own."""
 
 _MOST_PARENTS: Final = 100_000
 
-STARTED_AT: Final = "_holdfast_site"
-"""The attribute of a thread that holds the line at which it was started."""
+STARTED_AT: Final = "_holdfast_frames"
+"""The attribute of a thread that holds the frames of the line at which it was started."""
 
+_OPTIONS: Final = ("name", "context")
 _GENERATIONS: Final = 8
 _FRAMES: Final = 3
 
-_call = threading.local()
+
+class _Call(threading.local):
+    site: Site | None = None  # of the class: to miss an attribute costs more than all else
+
+
+_call = _Call()
+
+_current_task: Callable[[Any], Any] = asyncio.current_task
+if isinstance(asyncio.current_task, FunctionType):  # until 3.12; what it reads, C code keeps
+    _tasks: Any = asyncio.tasks
+    _current_task = _tasks._current_tasks.get  # noqa: SLF001 - a call less, for each task
 
 
 def follow_callers(patches: Patches, created: Callable[[], int]) -> None:
@@ -51,17 +63,21 @@ def _uvloop(patches: Patches, module: ModuleType, created: Callable[[], int]) ->
 
 
 def _remember_parents(patches: Patches, kind: Any, created: Callable[[], int]) -> None:
-    make, current, refer = kind.create_task, asyncio.current_task, weakref.ref
+    make, current = kind.create_task, _current_task
+    refer: Any = weakref.ref
     parents, left = _parents, 0
+    last: Any = _nobody
 
-    def create_task(self: Any, coro: Any, **options: Any) -> Any:
-        nonlocal left
-        task = make(self, coro, **options) if options else make(self, coro)
-        parent = current(self)
-        if parent is not None:
-            parents[id(task)] = refer(parent)
-        else:
+    def remember(loop: Any, task: Any) -> Any:
+        nonlocal left, last
+        parent = current(loop)
+        if parent is None:
             parents.pop(id(task), None)
+        else:
+            of = last  # who makes a task most often makes another
+            if of() is not parent:
+                of = last = refer(parent)
+            parents[id(task)] = of
         left -= 1
         if left <= 0:
             left = created()
@@ -69,7 +85,28 @@ def _remember_parents(patches: Patches, kind: Any, created: Callable[[], int]) -
                 _forget_the_dead()
         return task
 
-    patches.set(kind, "create_task", create_task)
+    # With the options by name, where they are known: to pass on whatever comes makes a dictionary.
+    def create_task(self: Any, coro: Any, *, name: Any = None, context: Any = None) -> Any:
+        return remember(self, make(self, coro, name=name, context=context))
+
+    def create_task_with(self: Any, coro: Any, **options: Any) -> Any:
+        return remember(self, make(self, coro, **options))
+
+    by_name = _options_of(make) == _OPTIONS
+    patches.set(kind, "create_task", create_task if by_name else create_task_with)
+
+
+def _options_of(function: Any) -> tuple[str, ...]:
+    """The names of all its options, if it is written in Python and takes no others."""
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+        return ()
+    first = code.co_argcount
+    return tuple(code.co_varnames[first : first + code.co_kwonlyargcount])
+
+
+def _nobody() -> None:
+    return None
 
 
 def _forget_the_dead() -> None:
@@ -86,15 +123,14 @@ def parent_of(task: Any) -> Any:
 
 def beyond() -> Frames:
     """Return the application's frames of whoever has started this task, call or thread."""
-    site: Site | None = getattr(_call, "site", None)
+    site = _call.site
     if site is not None:
         return site.frames
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no loop runs in this thread
+    loop = asyncio._get_running_loop()  # noqa: SLF001 - documented for such as us
+    if loop is None:
         thread = cast("Any", threading._active.get(threading.get_ident()))  # type: ignore[attr-defined] # noqa: SLF001
-        site = getattr(thread, STARTED_AT, None)
-        return () if site is None else site.frames
+        return cast("Frames", getattr(thread, STARTED_AT, ()))
+    task = _current_task(loop)
     return () if task is None else await_frames(parent_of(task))
 
 

@@ -140,7 +140,7 @@ class Guard:
         try:
             if not self.options.observe:
                 self._killed.start()
-        except (OSError, NotImplementedError) as error:
+        except (OSError, NotImplementedError) as error:  # no descriptor; not with this C library
             _LOG.warning("no report where SIGTERM or SIGHUP ends the program: %s", error)
         try:
             self._asked.start(tuple(self._killed.pipes.values()), self._killed.die)

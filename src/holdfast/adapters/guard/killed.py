@@ -57,7 +57,7 @@ class Killed:
 
     def __init__(self, report: Callable[[str, str], None]) -> None:
         self._report = report
-        self._time = clock.current()
+        self._clock = clock.current()
         self._first = threading.Lock()
         self._dying = False
         self.pipes: dict[int, StackPipe] = {}
@@ -83,7 +83,7 @@ class Killed:
 
         Raises:
             OSError: There was no descriptor for a pipe.
-            NotImplementedError: It can't be done here.
+            NotImplementedError: This system has no handlers that are called once.
         """
         if os.getpid() == _INIT:
             return
@@ -119,7 +119,7 @@ class Killed:
         """Report, and end as the signal would have ended the program."""
         if not self._first.acquire(blocking=False):
             while True:
-                self._time.sleep(PATIENCE_S)
+                self._clock.sleep(PATIENCE_S)
         self._dying = True
         sys.setswitchinterval(_QUICK_S)
         with suppress(RuntimeError):  # no thread to be had: then the report has no end but its own
@@ -136,7 +136,7 @@ class Killed:
             pipe.arm()
 
     def _end_late(self, number: int) -> None:
-        self._time.sleep(PATIENCE_S)
+        self._clock.sleep(PATIENCE_S)
         _end(number)
 
 

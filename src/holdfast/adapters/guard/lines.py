@@ -12,6 +12,7 @@ higher than ever, the table is looked at, and the most that each line has held a
 
 import gc
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -22,7 +23,7 @@ from weakref import ref
 from holdfast._core import clock
 from holdfast.sense._counts import FD, fds_by_size, size_is_fds
 from holdfast.sense.descriptor_kinds import Descriptor, open_descriptors
-from holdfast.track._site import Frames, Site, caller_frames
+from holdfast.track._site import Frames, Site, caller_frames, frames_from
 
 __all__ = ("ACCEPTED", "Held", "Lines")
 
@@ -31,6 +32,8 @@ ACCEPTED: Final = "accepted socket"
 _FIRST_LOOK: Final = 64
 _GC_WORTH_A_LOOK: Final = 16
 _PATHS: Final = 512
+_LISTENERS: Final = 512
+_UNKNOWN: Final[tuple[Any, int, Frames]] = (None, 0, ())
 _KINDS: Final[Mapping[str, frozenset[str]]] = {
     "file": frozenset({"file", "deleted file", "directory", "device", "pipe"}),
     "any": frozenset(),
@@ -70,7 +73,8 @@ class Lines:
     def __init__(self) -> None:
         self._by_fd: dict[int, tuple[Frames, Any, str, float]] = {}
         self._databases: dict[str, Counter[Frames]] = {}
-        self._known: dict[tuple[int, int], Frames] = {}
+        self._known: dict[int, Frames] = {}
+        self._acceptors: dict[int, tuple[Any, int, Frames]] = {}
         self._mark = _FIRST_LOOK
         self._peaks: dict[str, int] = {}
         self._stacks: dict[str, tuple[str, ...]] = {}
@@ -87,11 +91,16 @@ class Lines:
 
     # ------------------------------------------------------------ when something is opened
 
-    def opened(self, fd: int, thing: object | None, kind: str, depth: int = 3) -> None:
+    # These run each time. The line that opens is most often the application's own and was met before: then
+    # it is found by its first frame, without a walk.
+
+    def opened(self, fd: int, thing: object | None, kind: str, depth: int = 2) -> None:
         """Take note of a new descriptor, and of the object that has it, if one does."""
-        frames = caller_frames(
-            depth, self._known
-        )  # 3: above the function that stands in for the opener
+        frame = sys._getframe(depth)  # noqa: SLF001 - 2: above the function that stands in for the opener
+        known = self._known
+        frames = known.get(id(frame.f_code) + frame.f_lasti)
+        if frames is None:
+            frames = frames_from(frame, known)
         if not frames:  # one of our own
             self._by_fd.pop(fd, None)
             return
@@ -101,11 +110,32 @@ class Lines:
 
     def opened_file(self, made: Any) -> None:
         """Take note of a file that ``open`` has made; the same as ``opened`` with a call less."""
-        fd, frames = made.fileno(), caller_frames(3, self._known)
+        fd, frame, known = made.fileno(), sys._getframe(2), self._known  # noqa: SLF001 - as above
+        frames = known.get(id(frame.f_code) + frame.f_lasti)
+        if frames is None:
+            frames = frames_from(frame, known)
         if not frames:
             self._by_fd.pop(fd, None)
             return
         self._by_fd[fd] = (frames, ref(made), "file", self._now())
+        if fd >= self._mark:
+            self.look()
+
+    def accepted(self, listener: Any, made: Any) -> None:
+        """Take note of a connection, of the line that has accepted the first one of its listener."""
+        frame = sys._getframe(2)  # noqa: SLF001 - above the function that stands in for `accept`
+        at = id(frame.f_code) + frame.f_lasti
+        refer, known_at, frames = self._acceptors.get(id(listener), _UNKNOWN)
+        if known_at != at or refer() is not listener:
+            frames = frames_from(frame, self._known)
+            if len(self._acceptors) >= _LISTENERS:
+                self._acceptors.clear()
+            self._acceptors[id(listener)] = ref(listener), at, frames
+        fd = made.fileno()
+        if not frames:
+            self._by_fd.pop(fd, None)
+            return
+        self._by_fd[fd] = (frames, ref(made), ACCEPTED, self._now())
         if fd >= self._mark:
             self.look()
 

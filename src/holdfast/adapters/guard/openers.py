@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from holdfast.adapters._patches import Patches
-from holdfast.adapters.guard.lines import ACCEPTED, Lines
+from holdfast.adapters.guard.lines import Lines
 from holdfast.adapters.guard.shortage import Shortage, is_shortage
 
 __all__ = ("Opened", "note_openers")
@@ -110,33 +110,23 @@ def note_openers(patches: Patches, lines: Lines | None, shortage: Shortage) -> N
 
 def _sockets(patches: Patches, lines: Lines | None, shortage: Shortage) -> None:
     opened = lines.opened if lines is not None else None
-    make, accept = socket.socket.__init__, socket.socket.accept
-    accepting, frame_above = accept.__code__, sys._getframe  # noqa: SLF001 - the only way to see a caller
-
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - replaces one of that name
-        try:
-            make(self, *args, **kwargs)
-        except OSError as error:
-            if not is_shortage(error) or not shortage.relieve(error):
-                raise
-            make(self, *args, **kwargs)
-        if opened is not None:
-            if frame_above(1).f_code is accepting:
-                opened(self.fileno(), self, ACCEPTED, 4)  # above `accept`
-            else:
-                opened(self.fileno(), self, "socket")
+    accept = socket.socket.accept
+    accepted = lines.accepted if lines is not None else None
 
     def accept_again(self: Any) -> Any:
         try:
-            return accept(self)
+            made = accept(self)
         except BlockingIOError:  # how each burst of connections ends
             raise
         except OSError as error:
             if not is_shortage(error) or not shortage.relieve(error):
                 raise
-            return accept(self)
+            made = accept(self)
+        if accepted is not None:
+            accepted(self, made[0])
+        return made
 
-    patches.set(socket.socket, "__init__", __init__)
+    patches.set(socket.socket, "__init__", _new_socket(accept, lines, shortage))
     patches.set(socket.socket, "accept", accept_again)
     epoll = getattr(selectors, "EpollSelector", None)
     if opened is not None and epoll is not None:
@@ -147,6 +137,31 @@ def _sockets(patches: Patches, lines: Lines | None, shortage: Shortage) -> None:
             opened(self.fileno(), self, "epoll")
 
         patches.set(epoll, "__init__", selector)
+
+
+def _new_socket(accept: Any, lines: Lines | None, shortage: Shortage) -> Callable[..., None]:
+    opened = lines.opened if lines is not None else None
+    make, accepting, frame_above = socket.socket.__init__, accept.__code__, sys._getframe  # noqa: SLF001 - the only way to see a caller
+
+    # With the arguments by name: to pass on whatever comes costs more than all else here.
+    def __init__(  # noqa: N807 - replaces one of that name
+        self: Any,
+        family: int = -1,
+        type: int = -1,  # noqa: A002 - likewise
+        proto: int = -1,
+        fileno: int | None = None,
+    ) -> None:
+        try:
+            make(self, family, type, proto, fileno)
+        except OSError as error:
+            if not is_shortage(error) or not shortage.relieve(error):
+                raise
+            make(self, family, type, proto, fileno)
+        # What `accept` makes is noted by what stands in for it.
+        if opened is not None and (fileno is None or frame_above(1).f_code is not accepting):
+            opened(self.fileno(), self, "socket")
+
+    return __init__
 
 
 def _sqlite(

@@ -130,7 +130,7 @@ def _sysv_signal() -> "ctypes._NamedFuncPointer":
         change = ctypes.CDLL(None).sysv_signal
     except (OSError, AttributeError, TypeError):
         sentence = "this C library sets no handlers that are called once"
-        raise NotImplementedError(sentence) from None
+        raise NotImplementedError(sentence) from None  # musl, say: its users go on without
     change.restype, change.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_void_p)
     return change
 

@@ -43,9 +43,10 @@ def thread_lines() -> tuple[ThreadLine, ...]:
     """Return the lines that have started threads which still run, those with most first."""
     groups: dict[str, _Group] = {}
     for thread in threading.enumerate():
-        site = getattr(thread, STARTED_AT, None)
-        if site is None:
+        frames = getattr(thread, STARTED_AT, None)
+        if frames is None:
             continue
+        site = Site(frames)
         group = groups.setdefault(str(site), _Group(site))
         group.count += 1
         group.names.append(thread.name)

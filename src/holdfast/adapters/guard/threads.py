@@ -21,7 +21,8 @@ from holdfast._core import clock
 from holdfast.adapters._patches import Patches
 from holdfast.adapters.guard.callers import STARTED_AT
 from holdfast.pools import current_budget
-from holdfast.track._site import caller
+from holdfast.pools._threads import start_thread
+from holdfast.track._site import Frames, caller, frames_from
 
 __all__ = ("POOL", "ThreadGuard", "is_refusal", "number_of")
 
@@ -33,7 +34,7 @@ _ELSEWHERE: Final = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 _LONGEST_LINE: Final = 1000
 _STANDSTILL: Final = 1.0
-_STARTERS: Final = ("/holdfast/pools/_threads.py",)
+_STARTER: Final = start_thread.__code__.co_filename
 
 
 _numbers = itertools.count(1)
@@ -53,6 +54,10 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't start new thread" in str(error)
 
 
+class _Inside(threading.local):
+    pool: Any = None  # of the class: to miss an attribute costs more than all else
+
+
 class ThreadGuard:
     """What is known of, and done about, the threads that a program starts.
 
@@ -66,7 +71,8 @@ class ThreadGuard:
         self._lines = lines
         self._act = act
         self._tell = tell
-        self._inside = threading.local()
+        self._known: dict[int, Frames] = {}
+        self._inside = _Inside()
         self.executors: weakref.WeakSet[ThreadPoolExecutor] = weakref.WeakSet()
         self.refused = self.waited = self.held_back = 0
         self.full: dict[str, int] = {}  # by line, the longest queue at which somebody had to wait
@@ -82,7 +88,7 @@ class ThreadGuard:
         submit = ThreadPoolExecutor.submit
         guard = self
 
-        def start_thread(self: Any) -> None:
+        def start_waiting(self: Any) -> None:
             guard.start(self, start)
 
         def adjust_thread_count(self: Any) -> None:
@@ -96,7 +102,7 @@ class ThreadGuard:
             setattr(future, POOL, number_of(self))
             return future
 
-        patches.set(threading.Thread, "start", start_thread)
+        patches.set(threading.Thread, "start", start_waiting)
         patches.set(ThreadPoolExecutor, "_adjust_thread_count", adjust_thread_count)
         if self._act:
             patches.set(ThreadPoolExecutor, "submit", submit_bounded)
@@ -105,16 +111,16 @@ class ThreadGuard:
 
     def start(self, thread: Any, start: Callable[[Any], None]) -> None:
         """Start a thread, and wait where that is refused."""
-        pool = getattr(self._inside, "pool", None)
-        if pool is None and sys._getframe(2).f_code.co_filename.endswith(_STARTERS):  # noqa: SLF001 - our own supply waits by itself
+        pool, frame = self._inside.pool, sys._getframe(2)  # noqa: SLF001 - the stack of whoever starts it
+        if pool is None and frame.f_code.co_filename == _STARTER:  # it waits by itself
             start(thread)
             return
         if self._lines:
-            setattr(thread, STARTED_AT, caller())
+            setattr(thread, STARTED_AT, frames_from(frame, self._known))
         if pool is not None:
             setattr(thread, POOL, number_of(pool))
         patient = self._act and not (pool is not None and pool._threads)  # noqa: SLF001 - it has workers
-        if patient and threading.active_count() >= current_budget().threads:
+        if patient and _running() >= current_budget().threads:
             self.held_back += 1
             _wait(lambda: threading.active_count() < current_budget().threads)
         try:
@@ -175,6 +181,12 @@ class ThreadGuard:
         else:
             self._still.pop(pool, None)
         self.held_s[line] = self.held_s.get(line, 0.0) + clock.now() - began
+
+
+def _running() -> int:
+    """``threading.active_count()`` without its lock, which here would be taken once more for each thread."""
+    known: Any = threading
+    return len(known._active) + len(known._limbo)  # noqa: SLF001 - what that counts
 
 
 def _started(thread: Any, start: Callable[[Any], None]) -> bool:

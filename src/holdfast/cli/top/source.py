@@ -60,7 +60,7 @@ class Source:
         Raises:
             ProcessLookupError: The process has ended, or can't be seen.
             PermissionError: It hides itself.
-            NotImplementedError: It can't be looked at on this system.
+            NotImplementedError: This is not Linux, and psutil is not installed.
         """
         now = clock.now()
         try:
