@@ -6,9 +6,10 @@ a call takes a moment to arrive.
 """
 
 import heapq
+import math
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,7 +19,7 @@ from holdfast.limits.call_window import percentile_of
 _ARRIVES_S: Final = 0.0003
 """Seconds from the caller to the server; without them calls of the same length would go in step for ever."""
 
-__all__ = ("Fixed", "Phase", "PhaseResult", "Run", "adaptive", "best_fixed", "simulate")
+__all__ = ("Busy", "Fixed", "Phase", "PhaseResult", "Run", "adaptive", "best_fixed", "simulate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,31 @@ class PhaseResult:
 
     throughput: float
     p99_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """How late the process is in which callers and server are: a machine that others use too.
+
+    Attributes:
+        each_s: What each message takes of it, one after the other.
+        every_s: It is held up so often, in the mean.
+        lasts_s: For so long, in the mean.
+        seed: Of when and how long.
+    """
+
+    each_s: float
+    every_s: float
+    lasts_s: float
+    seed: int
+
+    def held_up(self) -> Iterator[tuple[float, float]]:
+        """From when to when, for ever; exponential both."""
+        draw = random.Random(self.seed)  # noqa: S311 - load, not secrets
+        at = 0.0
+        while True:
+            at += draw.expovariate(1.0 / self.every_s)
+            yield at, at + draw.expovariate(1.0 / self.lasts_s)
 
 
 @dataclass(slots=True)
@@ -90,17 +116,28 @@ def service_times(mean_s: float, spread: float, seed: int) -> Callable[[], float
 
 
 def simulate(
-    limit: Fixed | _Adaptive, phases: Sequence[Phase], service_s: Callable[[], float]
+    limit: Fixed | _Adaptive,
+    phases: Sequence[Phase],
+    service_s: Callable[[], float],
+    busy: Busy | None = None,
 ) -> Run:
     """Run the phases one after the other under ``limit``, with more work than can ever be done."""
-    state = _Server(limit, phases, service_s)
+    state = _Server(limit, phases, service_s, busy)
     return state.run()
 
 
 class _Server:
     def __init__(
-        self, limit: Fixed | _Adaptive, phases: Sequence[Phase], service_s: Callable[[], float]
+        self,
+        limit: Fixed | _Adaptive,
+        phases: Sequence[Phase],
+        service_s: Callable[[], float],
+        busy: Busy | None,
     ) -> None:
+        self._busy = busy
+        self._held_up = busy.held_up() if busy is not None else iter(())
+        self._stands = next(self._held_up, (math.inf, math.inf))  # from when to when
+        self._free = 0.0  # when the process has done what it was told last
         self._limit = limit
         self._phases = phases
         self._service_s = service_s
@@ -129,7 +166,8 @@ class _Server:
         self._start()
         self._serve(capacity)
         while self._events and self._events[0][0] < until:
-            self._now, _, began = heapq.heappop(self._events)
+            at, _, began = heapq.heappop(self._events)
+            self._now = self._heard(at)
             if began is None:
                 self._queue.append(self._coming.popleft())
             else:
@@ -143,6 +181,18 @@ class _Server:
             self._serve(capacity)
         self._now = until
         return took
+
+    def _heard(self, at: float) -> float:
+        """When the process hears of what happens at ``at``."""
+        if self._busy is None:
+            return at
+        at = max(at, self._free)
+        while self._stands[1] <= at:
+            self._stands = next(self._held_up)
+        if self._stands[0] <= at:
+            at = self._stands[1]
+        self._free = at + self._busy.each_s
+        return at
 
     def _start(self) -> None:
         while self._in_flight < self._limit.limit:
@@ -161,8 +211,12 @@ class _Server:
         heapq.heappush(self._events, (time, self._count, began))
 
 
-def best_fixed(capacity: int, lasts_s: float, service_s: Callable[[], float]) -> PhaseResult:
+def best_fixed(
+    capacity: int, lasts_s: float, service_s: Callable[[], float], busy: Busy | None = None
+) -> PhaseResult:
     """What the best fixed limit makes of a server that stays as it is: the most throughput."""
     limits = range(max(1, capacity - 1), capacity + 3)
-    found = [simulate(Fixed(n), [Phase(capacity, lasts_s)], service_s).phases[0] for n in limits]
+    found = [
+        simulate(Fixed(n), [Phase(capacity, lasts_s)], service_s, busy).phases[0] for n in limits
+    ]
     return max(found, key=lambda result: result.throughput)

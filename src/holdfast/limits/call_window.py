@@ -14,7 +14,7 @@ _MOST_MEDIANS: Final = 3.0
 """No call counts for more than this many medians in the mean of a window."""
 
 _DEEP: Final = 0.75
-"""A limit that falls to less than this share is a new one: what began before is expected to be slow."""
+"""A limit that slow calls cut to less than this share is a new one: what began before is expected to be slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,16 @@ class CallWindow:
         """Whether the limit was what held the calls back; otherwise the program had no more to do."""
         return self.most_in_flight * 2 > self.limit
 
+    @property
+    def per_s(self) -> float:
+        """Calls a second that end, by Little's law."""
+        return min(self.limit, self.most_in_flight) / self.ran_s if self.ran_s else 0.0
+
+    @property
+    def scatter(self) -> float:
+        """By which share of their mean running times scatter, 1 at most."""
+        return min(1.0, self.noise_s * math.sqrt(self.calls) / self.ran_s) if self.ran_s else 0.0
+
 
 class CallGauge:
     """Collects calls until they are a window. Not safe from several threads: its owner holds a lock.
@@ -56,7 +66,9 @@ class CallGauge:
     A call that began before the window did is not counted: it ran under another limit. A window ends
     early when a quarter of its calls, all of the last ones, were slower than ``alarm_s``: a server that has
     lost its capacity is met with the next few calls, and not with the next window. So these may have begun
-    before the window; but not before the limit last fell deeply, as they would be slow for what is past.
+    before the window; but not before slow calls last made the limit fall deeply, as they would be slow for
+    what is past. After such an end there is none for ``alarm_s``: what a pause has held up ends all at once,
+    but for some that had stood behind the others at the server.
 
     Args:
         limit: The limit in force.
@@ -80,6 +92,7 @@ class CallGauge:
         "_most_s",
         "_overloads",
         "_percentile",
+        "_quiet_until",
         "_ran",
         "_settled",
         "_slow",
@@ -103,11 +116,12 @@ class CallGauge:
         self._percentile = percentile
         self._limit = limit
         self._settled = now  # a call that began earlier alarms nobody
+        self._quiet_until = now  # until then no call alarms anybody
         self.open(limit, now)
 
     def open(self, limit: int, now: float, alarm_s: float = math.inf) -> None:
         """Begin a window under ``limit``, in which calls of more than ``alarm_s`` seconds are alarming."""
-        if limit < _DEEP * self._limit:
+        if limit < _DEEP * self._limit and now < self._quiet_until:
             self._settled = now
         self._limit = limit
         self._alarm_s = alarm_s
@@ -130,7 +144,7 @@ class CallGauge:
         """Note that a call has ended; returns the window that it completes, or None."""
         ran = now - began
         looked_at = (ran > self._alarm_s or self._slow) and not overload
-        if looked_at and began >= self._settled and self._alarms(ran, now):
+        if looked_at and self._may_alarm(began, now) and self._alarms(ran, now):
             return self._alarm(now)
         if began < self._begun:
             return None
@@ -144,6 +158,9 @@ class CallGauge:
         enough = self._well + self._overloads >= self._least_calls and lasted >= self._least_s
         return self._window(self._ran) if enough or lasted >= self._most_s else None
 
+    def _may_alarm(self, began: float, now: float) -> bool:
+        return began >= self._settled and now >= self._quiet_until
+
     def _alarms(self, ran: float, now: float) -> bool:
         """Whether this is one slow call too many in a row."""
         if ran <= self._alarm_s:
@@ -155,6 +172,7 @@ class CallGauge:
         return len(self._slow) * 4 >= self._least_calls
 
     def _alarm(self, now: float) -> CallWindow:
+        self._quiet_until = now + self._alarm_s
         self._well = len(self._slow)
         took = now - self._slow_since
         return self._window(self._slow, (self._well - 1) / took if took > 0.0 else math.inf)

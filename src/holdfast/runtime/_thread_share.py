@@ -6,7 +6,7 @@ process says what it would use, is granted its share, and sets its budget to tha
 
 How much there is for worker threads of all of them: nine tenths of what is still free under the tightest
 limit and what their workers hold already. How many workers another one has is what threads it has now,
-less those that it has told to be none of its workers.
+less those that it has told to be none of its workers, and no more than it is granted.
 
 Threads come and go while they are counted. So what is free is read before and after the workers, and the
 smaller one counts: who has started threads in between has made it smaller, who has ended some has made it
@@ -166,7 +166,8 @@ class ThreadShare:
         for other in others:
             threads = thread_count(other.pid)
             if threads is not None:
-                workers += max(0, threads - other.beside)
+                # What is beyond its grant are threads beside, started since it told how many.
+                workers += min(max(0, threads - other.beside), max(1, other.granted))
         after = thread_bound().left
         left = before if after is None else min(before, after)
         return int((left + workers) * _PART)

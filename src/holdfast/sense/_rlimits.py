@@ -46,6 +46,8 @@ def rlimit(process: Process, name: str) -> Rlimit | None:
     Raises:
         OSError: The process is another one and can't be read.
     """
+    if process.own and process.real and (known := own_rlimit(name)) is not None:
+        return known  # without a file to read
     if process.linux:
         try:
             found = parse_rlimits(process.read("limits")).get(LABELS[name])

@@ -16,6 +16,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from holdfast.sense._process import Process
 from holdfast.sense._words import nth, whole
@@ -142,9 +143,13 @@ def parse_membership(text: str) -> list[tuple[frozenset[str], str]]:
     return found
 
 
-def parse_mounts(text: str) -> list[Mount]:
-    """Return the trees that ``/proc/self/mountinfo`` lists; a line of another form is left out."""
-    return [mount for line in text.splitlines() if (mount := _parse_mount(line)) is not None]
+@lru_cache(maxsize=4)
+def parse_mounts(text: str) -> tuple[Mount, ...]:
+    """Return the trees that ``/proc/self/mountinfo`` lists; a line of another form is left out.
+
+    What was parsed is kept: the text hardly ever changes.
+    """
+    return tuple(mount for line in text.splitlines() if (mount := _parse_mount(line)) is not None)
 
 
 def _parse_mount(line: str) -> Mount | None:

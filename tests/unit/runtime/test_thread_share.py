@@ -116,6 +116,20 @@ def test_threads_that_come_or_go_while_they_are_counted_are_not_counted_twice(
     assert meeting.total == int(0.9 * (30 + 20))
 
 
+def test_threads_beyond_a_grant_are_not_taken_for_workers(meeting, monkeypatch):
+    """They have been started since their process told of those beside its workers."""
+    monkeypatch.setattr(
+        _thread_share, "thread_bound", lambda: Reading("threads", 40, "threads", 70)
+    )
+    monkeypatch.setattr(_thread_share, "thread_count", lambda pid=None: 9)
+    monkeypatch.setattr(SUPPLY, "threads", 0)
+    meeting.others = [Member(pid=7, granted=2, wanted=24, beside=3)]
+
+    ThreadShare(meeting, 8).look()
+
+    assert meeting.total == int(0.9 * (30 + 2))
+
+
 def test_workers_that_come_while_threads_are_counted_are_not_taken_for_others(meeting, monkeypatch):
     """Then others would be told that there is less for workers; what was told last holds."""
     share = ThreadShare(meeting, 8)
