@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import holdfast
+from holdfast.track._sqlite import core
 
 SCHEMA = """
 CREATE TABLE note (id INTEGER PRIMARY KEY, word TEXT UNIQUE, parent INTEGER REFERENCES note (id)
@@ -291,21 +292,25 @@ async def test_a_write_waits_in_line_no_longer_than_it_may(path):
         assert on_disk(path) == []
 
 
-async def test_a_write_that_was_refused_is_not_given_up_later_as_well(path):
-    """What never stood in line is not counted out of it when its time would have come."""
-    bounds = {"queue_timeout": 0.02, "max_queue": 1, "overflow": "reject"}
-    async with holdfast.sqlite(path, schema=SCHEMA, **bounds) as db:
-        async with Busy(db):
-            waiting = asyncio.ensure_future(db.execute(INSERT, ("late",)))
-            await asyncio.sleep(0)
-            for _ in range(3):
-                with pytest.raises(holdfast.QueueFull):
-                    await db.execute(INSERT, ("refused",))
-            with pytest.raises(holdfast.QueueTimeout):
-                await waiting
-            await asyncio.sleep(0.05)
+class NoTime:
+    """A timer for which every time has come at once."""
 
-            assert db.stats().writes_queued == 0
+    def watch(self, entry, _seconds):
+        entry.expire()
+        return 0.0
+
+    def unwatch(self, _entry, _due):
+        """Nothing is watched."""
+
+
+async def test_a_write_whose_time_comes_as_soon_as_it_is_watched_is_given_up(path, monkeypatch):
+    """It stands in line by then."""
+    async with holdfast.sqlite(path, schema=SCHEMA, queue_timeout=20) as db:
+        async with Busy(db):
+            monkeypatch.setattr(core, "TIMER", NoTime())
+            with pytest.raises(holdfast.QueueTimeout, match="waited 20 s in line"):
+                await asyncio.wait_for(db.execute(INSERT, ("never",)), 10)
+            monkeypatch.undo()
         await db.execute(INSERT, ("a",))
 
         assert on_disk(path) == ["a"]
