@@ -510,13 +510,17 @@ HEALTHY = {
     """,
     "a busy server with its clients": """
         import asyncio, os
+        async def serve(reader, writer):  # which holds its writer: else the connection is closed
+            await reader.read()
+            writer.close()
         async def main():
-            server = await asyncio.start_server(lambda reader, writer: reader.read(), "127.0.0.1", 0)
+            server = await asyncio.start_server(serve, "127.0.0.1", 0)
             port = server.sockets[0].getsockname()[1]
             if not (child := os.fork()):
                 import socket, time
                 clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
                 time.sleep(20)
+                os._exit(0)
             while len(os.listdir("/proc/self/fd")) < 66:
                 await asyncio.sleep(0.01)
             os.kill(child, 9)
