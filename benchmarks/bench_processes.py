@@ -111,6 +111,29 @@ def mpire_pool(workers: int) -> Opened:
         yield (lambda item: pool.apply(no_op, (item,))), (lambda items: pool.imap(no_op, items))
 
 
+_ECHO = """
+import os
+while data := os.read(0, 100):
+    os.write(1, data)
+"""
+
+
+@contextlib.contextmanager
+def bare_pipe(_workers: int) -> Opened:
+    """The floor: a byte to another interpreter and back, without anything else."""
+    command = [sys.executable, "-I", "-S", "-c", _ECHO]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as echo:  # noqa: S603 - our own
+        assert echo.stdin is not None
+        assert echo.stdout is not None
+        to, back = echo.stdin.fileno(), echo.stdout.fileno()
+
+        def call(_: object) -> object:
+            os.write(to, b"x")
+            return os.read(back, 100)
+
+        yield call, lambda items: map(call, items)
+
+
 Open = Callable[[int], Any]
 
 
@@ -142,6 +165,17 @@ ONE = CLAIM.case(
     warm_n=50,
     compared="each_wall_s",
 )
+ONE_CORE = CLAIM.case(
+    "one-core",
+    "the same with everybody on one core: what a call costs beside the wake-ups of another core",
+    n=2_000,
+    quick_n=500,
+    unit="call",
+    repeats=3,
+    warm_n=50,
+    one_core=True,
+    compared="each_wall_s",
+)
 MANY = CLAIM.case(
     "many",
     "no-ops, many at once, two workers",
@@ -171,8 +205,11 @@ for _name, _pool, _ours in (
     ("mpire", mpire_pool, False),
 ):
     ONE.add(_name, one_after_the_other, ours=_ours, pool=_pool)
+    ONE_CORE.add(_name, one_after_the_other, ours=_ours, pool=_pool)
     MANY.add("ProcessPool.stream" if _ours else _name, many_at_once, ours=_ours, pool=_pool)
     LARGE.add(_name, one_after_the_other, ours=_ours, pool=_pool, payload=MEBIBYTE)
+ONE.add("bare pipe", one_after_the_other, pool=bare_pipe)
+ONE_CORE.add("bare pipe", one_after_the_other, pool=bare_pipe)
 MANY.add("ProcessPool.map", many_at_once, ours=True, pool=holdfast_submit)
 
 

@@ -381,6 +381,9 @@ TARGETS: Sequence[Target] = (
         ("one", "a no-op there and back, one worker", "ProcessPoolExecutor", 6, 12),
         ("one", "a no-op there and back, one worker", "pebble.ProcessPool", 6, 12),
         ("one", "a no-op there and back, one worker", "loky", 10, 20),
+        ("one-core", "the same, everybody on one core", "ProcessPoolExecutor", 6, 12),
+        ("one-core", "the same, everybody on one core", "pebble.ProcessPool", 6, 12),
+        ("one-core", "the same, everybody on one core", "loky", 10, 20),
         figure="each_wall_s",
     ),
     *_bars(
