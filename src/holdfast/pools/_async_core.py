@@ -1,8 +1,9 @@
 """The hand-over of permits to coroutines, in whichever loop and thread they wait."""
 
 import asyncio
+from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Any, Protocol
 
 from holdfast._core.clock import Clock
 from holdfast._core.loops import LoopState, at_loop_end, loop_state
@@ -71,9 +72,14 @@ class Waiter:
 
     def granted(self) -> bool:
         """Bring the permit to the loop."""
-        if self.mailbox.is_here():
-            return self._receive()
-        return self.mailbox.post(self)
+        future = self.future
+        if future.get_loop() is not _get_running_loop():
+            return self.mailbox.post(self)
+        if future.done() or self.mailbox.closing:  # as _receive() does, without the call
+            return False
+        self.received = True
+        future.set_result(None)
+        return True
 
     def deliver(self) -> None:
         """On the loop: the permit, or the refusal, has come."""
@@ -204,10 +210,11 @@ class AsyncCore:
 
     def pass_on(self, entry: Entry | None) -> None:
         """Hand a claimed permit over; if whoever waited has gone, to the next in line."""
-        while entry is not None:
-            if cast("Grantable", entry).granted():
+        waiter: Any = entry  # Grantable, every one; a cast would be a call for each
+        while waiter is not None:
+            if waiter.granted():
                 return
-            entry = self.admission.give_back_unused(entry)
+            waiter = self.admission.give_back_unused(waiter)
 
     def pass_on_unused(self, entry: Entry) -> None:
         """Pass on a permit that reached its loop too late."""

@@ -170,11 +170,13 @@ class Queue(Ledger):
     def _accept_blocked(self) -> None:
         """Let those who are blocked have the places that have become free, in their order."""
         blocked, bound = self._blocked, self.max_queue_bytes
-        while blocked and self._taken() < self.ceiling + self.max_queue:
+        places = self.ceiling + self.max_queue - self._taken()
+        while blocked and places > 0:
             if bound is not None and not self._fits(self._first_blocked(), bound):
                 break
             entry, came = blocked.popitem(last=False)
             self._put(entry, came)
+            places -= 1
             entry.accepted()
 
     def _first_blocked(self) -> Entry:
@@ -182,9 +184,10 @@ class Queue(Ledger):
         return blocked.first() if isinstance(blocked, OrderedLine) else next(iter(blocked))
 
     def _note_peak_queued(self) -> None:
-        queued = len(self._line) - self._waiting_turns
-        if queued > self.counters.peak_queued:  # most often it is none, and nothing more is asked
-            self.counters.peak_queued = max(self.counters.peak_queued, self.queued())
+        waiting, peak = len(self._line) - self._waiting_turns, self.counters.peak_queued
+        # Most often it is none, and nothing more is asked.
+        if waiting > peak and (self.gate or waiting + self.in_flight - self.ceiling > peak):
+            self.counters.peak_queued = max(peak, self.queued())
 
     def _forget_all(self) -> None:
         """In a child after a fork: nothing waits, nothing has been, and nobody holds the lock."""
