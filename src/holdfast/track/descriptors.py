@@ -254,11 +254,14 @@ class DescriptorSupply:
             room = min(room, limit - reserve_of(limit) - held - self._opening)
         return room
 
+    def most(self) -> int:
+        """How many there would be for everybody together, if none were open."""
+        _, limit = self._read()
+        return self._bound() if limit is None else min(self._bound(), limit - reserve_of(limit))
+
     def _may_fit(self, wanted: Wanted) -> bool:
         """Whether there would be room for it if nobody held anything."""
-        _, limit = self._read()
-        most = self._bound() if limit is None else min(self._bound(), limit - reserve_of(limit))
-        return wanted.least <= most
+        return wanted.least <= self.most()
 
     def _refuse(self, wanted: Wanted) -> UnderPressure:
         with self._holding():

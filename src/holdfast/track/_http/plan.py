@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from holdfast.pools.budget import current_budget
 from holdfast.track._http.tickets import Door
 from holdfast.track._registry import REGISTRY, Record
 from holdfast.track._site import caller
@@ -101,8 +100,8 @@ def of_purpose(table: dict[tuple[str, str], H], plan: Plan, make: Callable[[Plan
 def fitting(plan: Plan, make: Callable[[int], D]) -> tuple[D, Callable[[Any], Record]]:
     """Return a line as wide as was asked for, or as the process has descriptors for.
 
-    What a client draws it keeps, used or not; so it leaves a quarter of the budget to what is opened later
-    (it takes one descriptor in any case).
+    What a client draws it keeps, used or not; so it leaves a quarter of what there is to what is opened
+    later (it takes one descriptor in any case).
 
     Args:
         plan: What was asked for.
@@ -114,7 +113,7 @@ def fitting(plan: Plan, make: Callable[[int], D]) -> tuple[D, Callable[[Any], Re
     Raises:
         UnderPressure: There is not one descriptor to be had.
     """
-    spare = DESCRIPTORS.left() - current_budget().descriptors // 4
+    spare = DESCRIPTORS.left() - DESCRIPTORS.most() // 4
     most = min(plan.limit, max(1, spare))
     draw = DESCRIPTORS.take(most, owner=plan.name, least=1, timeout=0.0, is_open=True)
     if draw.count < plan.limit:
