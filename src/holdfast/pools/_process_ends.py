@@ -8,7 +8,7 @@ from holdfast.errors import CallTimeout, Rejected
 from holdfast.pools._deadline_left import Left as DeadlineLeft, ran_longer
 from holdfast.pools._entry import ENDED, Entry
 from holdfast.pools._process_calls import ProcessEntry
-from holdfast.pools._process_loss import OutOfMemory, lost, timed_out
+from holdfast.pools._process_loss import Death, OutOfMemory, lost, timed_out
 from holdfast.pools._process_turn import ProcessTurn
 from holdfast.pools._process_turns import Turns
 from holdfast.pools._process_worker import DEAD, DOOMED, WorkerProcess
@@ -47,7 +47,7 @@ class Ends(Turns):
             call.worker = None
             if not isinstance(call, ProcessTurn) and worker.written and worker.take_back():
                 worker.written = False  # the process has not read it
-            self._decide_lost(worker, call, why, status, over=over, oom=oom)
+            self._decide_lost(worker, call, Death(why, status, over, oom))
         self._bury(worker)
         self.pump()
 
@@ -59,46 +59,44 @@ class Ends(Turns):
         self,
         worker: WorkerProcess,
         call: ProcessEntry,
-        why: str | None,
-        status: int,
-        *,
-        over: bool,
-        oom: bool | None,
+        death: Death,
     ) -> None:
-        greedy = over or bool(oom)  # run again, it would kill one worker after the other
         if isinstance(call, ProcessTurn):
-            self._lose_turn(worker, call, why, status, over=over, oom=oom)
-        elif why == "cancel":
+            self._lose_turn(worker, call, death)
+        elif death.why == "cancel":
             self._end_lost(call, None)
-        elif why is None and not call.abandoned and self._may_run_again(worker, call, greedy):
+        elif death.why is None and not call.abandoned and self._may_run_again(worker, call, death):
             call.attempts += worker.written
             with self._lock:
                 self.homeless.append(call)
         else:
-            self._end_lost(call, self._loss(worker, call, why, status, over=over, oom=oom))
+            self._end_lost(call, self._loss(worker, call, death))
 
     @staticmethod
-    def _may_run_again(worker: WorkerProcess, call: ProcessEntry, greedy: bool) -> bool:
+    def _may_run_again(worker: WorkerProcess, call: ProcessEntry, death: Death) -> bool:
         if not worker.written:
             return True  # it never started
-        return call.idempotent and not greedy and call.attempts < _MOST_ATTEMPTS
+        return call.idempotent and not death.greedy and call.attempts < _MOST_ATTEMPTS
 
     def _loss(
         self,
         worker: WorkerProcess,
         call: ProcessEntry,
-        why: str | None,
-        status: int,
-        *,
-        over: bool,
-        oom: bool | None,
+        death: Death,
     ) -> Exception:
         """What the caller is told of the end of the worker."""
-        if why == "timeout":
+        if death.why == "timeout":
             return self._late(call, worker, stopped=True)
         name = self.admission.name
-        error = lost(name, worker.pid, status, over=over, out_of_memory=oom, attempts=call.attempts)
-        if why == "close":
+        error = lost(
+            name,
+            worker.pid,
+            death.status,
+            over=death.over,
+            out_of_memory=death.out_of_memory,
+            attempts=call.attempts,
+        )
+        if death.why == "close":
             error.add_note("the pool was closed, and the call had not ended in time")
         return error
 

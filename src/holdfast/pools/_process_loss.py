@@ -4,15 +4,36 @@ import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from holdfast.errors import CallTimeout, WorkerLost
 from holdfast.sense._process import Process
 from holdfast.sense.cgroup import lineage
 
-__all__ = ("OutOfMemory", "lost", "timed_out")
+__all__ = ("Death", "OutOfMemory", "lost", "timed_out")
 
 _KILLED: Final = -int(signal.SIGKILL)
+
+
+class Death(NamedTuple):
+    """How a worker process ended.
+
+    Attributes:
+        why: Why the pool has ended it, as ``doom`` was told: ``"timeout"``, say; None if the pool did not.
+        status: Its exit code; negative is the signal.
+        over: Whether it had more memory than ``max_worker_memory``.
+        out_of_memory: Whether the system ended it for want of memory; None if that can't be told.
+    """
+
+    why: str | None
+    status: int
+    over: bool
+    out_of_memory: bool | None
+
+    @property
+    def greedy(self) -> bool:
+        """Whether its call, run again, would kill one worker after the other."""
+        return self.over or bool(self.out_of_memory)
 
 
 class OutOfMemory:

@@ -9,6 +9,7 @@ from holdfast.pools._process_calls import ProcessEntry
 from holdfast.pools._process_delivery import Delivery
 from holdfast.pools._process_direct import SOON
 from holdfast.pools._process_hub import HUB
+from holdfast.pools._process_loss import Death
 from holdfast.pools._process_payload import read_reply
 from holdfast.pools._process_turn import ProcessTurn
 from holdfast.pools._process_worker import BUSY, DEAD, WorkerProcess
@@ -24,11 +25,7 @@ class Turns(Delivery):
         self,
         worker: WorkerProcess,
         call: ProcessEntry,
-        why: str | None,
-        status: int,
-        *,
-        over: bool,
-        oom: bool | None,
+        death: Death,
     ) -> Exception:
         """See where it is done."""
 
@@ -134,11 +131,7 @@ class Turns(Delivery):
         self,
         worker: WorkerProcess,
         turn: ProcessTurn,
-        why: str | None,
-        status: int,
-        *,
-        over: bool,
-        oom: bool | None,
+        death: Death,
     ) -> None:
         """Its worker is dead."""
         turn.state = ENDED
@@ -149,10 +142,10 @@ class Turns(Delivery):
             with self._lock:
                 self.homeless.appendleft(then)
         engine, back = turn.engine, turn.take_back(worker)
-        if turn.sent and why != "cancel":
+        if turn.sent and death.why != "cancel":
             item = turn.sent.popleft()
             took = self.now() - item.began
-            loss = self._loss(worker, turn, why, status, over=over, oom=oom)
+            loss = self._loss(worker, turn, death)
             engine.put_outcome(item, None, loss, took)
         engine.put_back(*turn.sent, *back)
         engine.end_turn(turn)
