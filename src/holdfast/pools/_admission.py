@@ -150,9 +150,9 @@ class Admission(Permits):
         line: Any = self._line
         counters, count = self.counters, len(entries)
         if type(line) is OrderedDict:
-            fresh = dict.fromkeys(entries)
+            each = map(line.setdefault, entries)
             counters.submitted += count  # an interrupt comes before this, or after the next step
-            line.update(fresh)  # pyright: ignore[reportUnknownMemberType] - of entries
+            any(each)  # all of them: what each is set to is None
         else:
             for entry in entries:
                 line[entry] = None
@@ -209,7 +209,7 @@ class Admission(Permits):
             line = self._line
             if line and self.in_flight <= self.ceiling:
                 # The common case of a busy pool: the permit goes on, and nothing else changes.
-                then, _ = line.popitem(last=False)
+                then, _ = line.popitem(False)
                 then.state = RUNNING
                 if not then.counted:
                     self._waiting_turns -= 1

@@ -127,8 +127,10 @@ class LoopCall:
         try:
             if self.kwargs:
                 value = self.context.run(self.fn, *self.args, **self.kwargs)
-            else:  # the same, at half the price
+            elif self.args:  # the same, at half the price
                 value = self.context.run(self.fn, *self.args)
+            else:  # at a third of that
+                value = self.context.run(self.fn)
         except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller
             return core.ended(self, None, error, wake)
         then = core.end(self, True)

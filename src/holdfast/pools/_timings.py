@@ -2,7 +2,7 @@
 
 Purpose: histograms of every pool's waiting and running times.
 
-Every call is timed, but for quick ones: after a call that ran for less than a millisecond, the next
+Every call is timed, but for quick ones: after a call that ran for less than five milliseconds, the next
 seven are not, and each that is timed counts for eight; after one of less than 50 microseconds it is one
 in sixty-four. Of coroutines that come while sixty-four others wait, one in eight is timed. To time a call
 costs more than to run the smallest ones. So a histogram's count is that of all calls to within one
@@ -21,7 +21,7 @@ from holdfast.pools.histogram import BUCKETS, Histogram, bucket_of
 
 __all__ = ("CROWD", "INSTANT", "QUICK", "STRIDE", "WIDE_STRIDE", "Timed", "Timing", "Timings")
 
-QUICK: Final = 1e-3
+QUICK: Final = 5e-3
 """Seconds under which a call is quick."""
 
 STRIDE: Final = 8
