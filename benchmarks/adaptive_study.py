@@ -1,7 +1,8 @@
 """How well an adaptive limit follows a server: ``python -m benchmarks.adaptive_study``.
 
 First a simulated server, whose capacity goes from 8 to 40 to 4, on a clock of its own; then a real one on this
-machine, over HTTP, that does the same. Beside each phase stands the best fixed limit, found by trying several.
+machine, over HTTP, that does the same. Beside each phase stands the best fixed limit, found by trying several:
+the one with the most throughput.
 """
 
 import argparse
@@ -33,6 +34,7 @@ CAPACITIES = (8, 40, 4)
 SEEDS = 5
 SIMULATED_S = 120.0
 REAL_SERVICE_S = 0.03
+REAL_SPREADS = (0.0, 0.2)
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 760.0, 300.0, 50.0, 34.0, 40.0
 
 
@@ -74,6 +76,8 @@ def _busy(seed: int) -> Busy:
 def _against(best: PhaseResult, found: Sequence[PhaseResult]) -> str:
     throughput = [one.throughput / best.throughput for one in found]
     p99 = [one.p99_s / best.p99_s for one in found]
+    if len(found) == 1:
+        return f"{throughput[0]:.2f} | {p99[0]:.2f}"
     return (
         f"{statistics.median(throughput):.2f} ({min(throughput):.2f} at least) | "
         f"{statistics.median(p99):.2f} ({max(p99):.2f} at most)"
@@ -84,10 +88,15 @@ def _against(best: PhaseResult, found: Sequence[PhaseResult]) -> str:
 
 
 class Server:
-    """Answers HTTP on a loopback port; works on ``capacity`` requests at once, the rest waits in order."""
+    """Answers HTTP on a loopback port; works on ``capacity`` requests at once, the rest waits in order.
 
-    def __init__(self) -> None:
+    Args:
+        service_s: Returns how long the next request takes, in seconds.
+    """
+
+    def __init__(self, service_s: Callable[[], float]) -> None:
         self.capacity = 0
+        self._service_s = service_s
         self._busy = 0
         self._waiting: list[asyncio.Future[None]] = []
         self._server: asyncio.Server | None = None
@@ -127,7 +136,7 @@ class Server:
                 self._waiting.append(turn)
                 self._next()
                 await turn
-                await asyncio.sleep(REAL_SERVICE_S)
+                await asyncio.sleep(self._service_s())
                 self._busy -= 1
                 self._next()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -220,19 +229,30 @@ def _best_of(before: Found, after: Found) -> PhaseResult:
 
 async def real(seconds: float) -> list[str]:
     """Return the table of the real server."""
-    lines = ["| phase | throughput, of the best fixed | p99, of the best fixed |", "|---|---|---|"]
-    async with Server() as server:
-        connections = Connections(server.port)
-        before = await _fixed_real(server, connections.ask, seconds / 6.0)
-        async with AsyncPool(limit=Adaptive()) as pool:
-            found = await _phases(server, pool, connections.ask, CAPACITIES, seconds)
-        after = await _fixed_real(server, connections.ask, seconds / 6.0)
-        lines += [
-            f"| {capacity} at once | {_against(_best_of(before[capacity], after[capacity]), [one])} |"
-            for capacity, one in zip(CAPACITIES, found, strict=True)
-        ]
-        await connections.close()
+    lines = [
+        "| service time, spread | phase | throughput, of the best fixed | p99, of the best fixed |",
+        "|---|---|---|---|",
+    ]
+    for spread in REAL_SPREADS:
+        name = f"{REAL_SERVICE_S * 1e3:.0f} ms, {spread}"
+        async with Server(service_times(REAL_SERVICE_S, spread, 0)) as server:
+            for capacity, against in zip(CAPACITIES, await _real(server, seconds), strict=True):
+                lines.append(f"| {name} | {capacity} at once | {against} |")
     return lines
+
+
+async def _real(server: Server, seconds: float) -> list[str]:
+    """What became of each phase, beside the best fixed limit."""
+    connections = Connections(server.port)
+    before = await _fixed_real(server, connections.ask, seconds / 6.0)
+    async with AsyncPool(limit=Adaptive()) as pool:
+        found = await _phases(server, pool, connections.ask, CAPACITIES, seconds)
+    after = await _fixed_real(server, connections.ask, seconds / 6.0)
+    await connections.close()
+    return [
+        _against(_best_of(before[capacity], after[capacity]), [one])
+        for capacity, one in zip(CAPACITIES, found, strict=True)
+    ]
 
 
 # ---------------------------------------------------------------- the figure

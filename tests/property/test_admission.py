@@ -608,6 +608,9 @@ def test_refusals_at_the_end_are_counted_under_the_lock():
     class Tally:
         failed = 0
 
+        def cut_off(self):
+            assert not pool.lock.locked()
+
         @property
         def completed(self):
             looks.append(pool.lock.locked())

@@ -24,7 +24,9 @@ class WindowMachine(RuleBasedStateMachine):
     @initialize(size=st.integers(1, 6), ordered=st.booleans())
     def make(self, size, ordered):
         self.fed = 0
-        self.window = Window(size, ordered=ordered, outcomes=False, feed=self.feed)
+        self.window = Window(
+            size, ordered=ordered, outcomes=False, feed=self.feed, cut_off=lambda: None
+        )
         self.size, self.ordered = size, ordered
         self.working = set()  # pulled, and not finished
         self.done = {}  # index -> outcome, in the order in which they were put
@@ -189,7 +191,7 @@ def test_the_window_behaves_as_the_model_says():
 
 
 def _window(size=10, *, ordered=True, outcomes=False):
-    return Window(size, ordered=ordered, outcomes=outcomes, feed=lambda: None)
+    return Window(size, ordered=ordered, outcomes=outcomes, feed=lambda: None, cut_off=lambda: None)
 
 
 def _pull(window, count):

@@ -23,8 +23,32 @@ async def agent(rt, n):
     await asyncio.sleep(0.2)
     await rt.db.run(slow, n)
 
+def numbers():
+    for n in range(10**9):
+        pulled.append(n)
+        yield n
+
+pulled = []
+
+async def streamed(rt):
+    came = []
+    try:
+        async for n in rt.llm.stream(lambda n: rt.db.run(same, n), numbers(), limit=20):
+            came.append(n)
+            if n == 30:
+                print("ready", flush=True)
+    except holdfast.PoolClosed:
+        print("all came" if came == pulled else (len(came), len(pulled)), flush=True)
+        raise
+
+def same(n):
+    time.sleep(0.01)
+    return n
+
 async def coroutines(mode):
     async with holdfast.Runtime() as rt:
+        if mode == "stream":
+            await streamed(rt)
         calls = [asyncio.ensure_future(rt.llm.run(agent, rt, n)) for n in range(5)]
         await asyncio.sleep(0)
         print("ready", flush=True)
@@ -68,6 +92,18 @@ def test_sigterm_drains_and_ends_the_program(mode):
 
     assert sorted(said.splitlines()) == [f"done {n}" for n in range(5)]
     assert process.returncode == 128 + signal.SIGTERM
+    assert "Traceback" not in errors
+
+
+def test_sigterm_ends_a_stream_behind_what_it_has_pulled():
+    """It pulls nothing more, loses nothing, and leaves nothing running."""
+    process = started("stream", HOLDFAST_GRACE="25")
+    process.send_signal(signal.SIGTERM)
+    said, errors = process.communicate(timeout=20)  # long before the grace is over
+
+    assert said == "all came\n"
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "still run" not in errors
     assert "Traceback" not in errors
 
 

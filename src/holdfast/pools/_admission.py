@@ -149,7 +149,7 @@ class Admission(Permits):
             return False
         line: Any = self._line
         counters, count = self.counters, len(entries)
-        if type(line) is OrderedDict:
+        if isinstance(self._line, OrderedDict):
             each = map(line.setdefault, entries)
             counters.submitted += count  # an interrupt comes before this, or after the next step
             any(each)  # all of them: what each is set to is None
@@ -162,10 +162,15 @@ class Admission(Permits):
             self.contended = True
         return True
 
-    def line_up_turn(self, entry: Entry) -> bool:
-        """Give a stream its one place in the line, over and above ``max_queue``; False if closed."""
+    def line_up_turn(self, entry: Entry, *, under_way: bool = False) -> bool:
+        """Give a stream its one place in the line, over and above ``max_queue``; False if closed.
+
+        Args:
+            entry: Its turn.
+            under_way: Whether it has had a permit: then it still has turns while the pool drains.
+        """
         with self.lock:
-            if self.closed:
+            if self.closed and (self.turns_refused or not under_way):
                 return False
             self._line[entry] = None
             self._waiting_turns += 1
@@ -300,10 +305,17 @@ class Admission(Permits):
             self.cap = cap
             self._limit_anew()
 
-    def close(self, *, refuse_waiting: bool) -> None:
-        """Admit nothing any more; what waits is refused, or still gets its turn."""
+    def close(self, *, refuse_waiting: bool, keep_turns: bool = False) -> None:
+        """Admit nothing any more; what waits is refused, or still gets its turn.
+
+        Args:
+            refuse_waiting: What waits is refused, and streams are cut off.
+            keep_turns: Streams under way still have turns, until :meth:`end_turns`.
+        """
         with self.lock:
             self.closed = True
+            if refuse_waiting or not keep_turns:
+                self.turns_refused = True
             self.room = self.door = 0
             waiting: list[Entry] = list(self._blocked)
             self._blocked.clear()
@@ -316,6 +328,21 @@ class Admission(Permits):
         for entry in waiting:
             entry.refuse(self.refusal(self.why_closed, "it closed before the call could start"))
         call_all(watchers)
+        if refuse_waiting:
+            self.cut_off_streams()
+
+    def cut_off_streams(self) -> None:
+        """Have no stream pull anything more; what they have pulled still has its turns."""
+        with self.lock:
+            streams = list(self._tallies)
+        for stream in streams:
+            stream.cut_off()
+
+    def end_turns(self) -> None:
+        """A closed pool has drained, or the time for it is up: there are no turns any more."""
+        with self.lock:
+            self.turns_refused = True
+        self.cut_off_streams()
 
     def waiting(self) -> list[Entry]:
         """Return who waits now, first come first."""

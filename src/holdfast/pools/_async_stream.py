@@ -148,8 +148,8 @@ class AsyncStreamEngine(StreamEngine):
         return False
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
         self.mailbox = loop_state(loop)
+        self._loop = loop  # from here on it may be cut off
         self._ended = loop.create_future()
         feed = self._open_source(on_item=self.hire, on_end=self._fed)
         if feed is not None:
@@ -191,7 +191,7 @@ class AsyncStreamEngine(StreamEngine):
             self._start_worker()
             return
         self._turn = _Turn(self)
-        if self.admission.line_up_turn(self._turn):
+        if self.admission.line_up_turn(self._turn, under_way=self.under_way):
             self.core.pump()
         else:
             self.turn_refused(self.admission.refusal(PoolClosed, "it is closed; make a new pool"))
@@ -213,6 +213,7 @@ class AsyncStreamEngine(StreamEngine):
 
     def _start_worker(self) -> None:
         assert self._loop is not None  # noqa: S101 - set before anything is hired
+        self.under_way = True
         worker = AsyncWorker(cast("WorkerHost", self))  # pyright binds the callables it holds
         self._workers.add(worker)
         self.unborn += 1
@@ -271,11 +272,31 @@ class AsyncStreamEngine(StreamEngine):
     def stop_pulling(self) -> None:
         self.exhausted = True
 
+    def cut_off(self) -> None:
+        """Pull nothing more; from any thread."""
+        if self._loop is None:
+            return  # it has not begun, and will be refused
+        if self.on_loop():
+            self._pull_no_more()
+        else:
+            self.mailbox.post(_Call(self._pull_no_more))
+
+    def _pull_no_more(self) -> None:
+        if self.note_exhaustion() or self.stopping or self.window.ended:
+            return
+        self._note_cut()
+        if self.feed is not None:
+            self.feed.stop()  # what is in its line still runs
+        else:
+            self.stop_pulling()
+            self.slice_end = 0.0  # so that the workers look up
+        self._check_end()
+
     def yield_permit(self) -> None:
         """Somebody waits for a permit: this worker ends, and the stream stands in line behind them."""
         if self._turn is None and not self.exhausted and not self.stopping:
             self._turn = _Turn(self)
-            if not self.admission.line_up_turn(self._turn):
+            if not self.admission.line_up_turn(self._turn, under_way=True):
                 self.turn_refused(
                     self.admission.refusal(PoolClosed, "it is closed; make a new pool")
                 )

@@ -36,6 +36,7 @@ class WorkerHost(Protocol):
     next_index: int
     unborn: int
     stopping: bool
+    exhausted: bool
     pass_open: bool
     slice_end: float
 
@@ -139,7 +140,7 @@ class AsyncWorker:
                 if self.index != noted:
                     noted = self.index
                     engine.note_time(time - began)
-                if engine.stopping:
+                if engine.stopping or (engine.exhausted and not fed):
                     return
                 if engine.admission.gate is not None:
                     if not fresh:  # with a rate, each item has to be admitted by itself

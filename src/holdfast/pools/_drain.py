@@ -69,11 +69,16 @@ def is_called_by_a_loop(caller: FrameType | None) -> bool:
 def finish(
     halves: Iterable[Admission], clock: Clock, timeout: float | None, *, refuse_waiting: bool
 ) -> bool:
-    """Close one admission after the other, each when the one before is idle or the time is up."""
+    """Close one admission after the other, each when the one before is idle or the time is up.
+
+    Of a stream what it has pulled was accepted. Where the time is bounded it pulls nothing more; else it
+    goes on for as long as it keeps the pool busy.
+    """
     until, idle = None if timeout is None else clock.now() + timeout, True
     for admission in halves:
-        admission.close(refuse_waiting=refuse_waiting)
+        _begin(admission, refuse_waiting=refuse_waiting, bounded=timeout is not None)
         idle = wait_idle(admission, clock, _left(until, clock)) and idle
+        admission.end_turns()
     return idle
 
 
@@ -83,9 +88,16 @@ async def finish_async(
     """Do the same without holding the loop."""
     until, idle = None if timeout is None else clock.now() + timeout, True
     for admission in halves:
-        admission.close(refuse_waiting=refuse_waiting)
+        _begin(admission, refuse_waiting=refuse_waiting, bounded=timeout is not None)
         idle = await wait_idle_async(admission, _left(until, clock)) and idle
+        admission.end_turns()
     return idle
+
+
+def _begin(admission: Admission, *, refuse_waiting: bool, bounded: bool) -> None:
+    admission.close(refuse_waiting=refuse_waiting, keep_turns=not refuse_waiting)
+    if bounded and not refuse_waiting:
+        admission.cut_off_streams()
 
 
 def _left(until: float | None, clock: Clock) -> float | None:

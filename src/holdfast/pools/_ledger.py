@@ -53,6 +53,7 @@ class Ledger:
         "room",
         "show_stuck",
         "timings",
+        "turns_refused",
         "weighs",
     )
 
@@ -75,6 +76,7 @@ class Ledger:
         self.in_flight = 0
         self.abandoned: int = 0
         self.closed = False
+        self.turns_refused = False  # closed to streams under way, too
         self.contended = False  # somebody waits for a permit that is out, or too many are out
         self.lock = threading.Lock()
         self.counters = Counters()

@@ -96,7 +96,7 @@ class ProcessInput(StreamEngine, ABC):
     @property
     def stopped(self) -> bool:
         """Whether nothing more is wanted of the input."""
-        return self._left or self.window.error is not None
+        return self.exhausted or self._left or self.window.error is not None
 
     def input_ended(self) -> None:
         """Nothing more will come of the puller."""
@@ -140,6 +140,23 @@ class ProcessInput(StreamEngine, ABC):
         with self.lock:
             self.note_input_error(error)
             self.exhausted = True
+
+    def cut_off(self) -> None:
+        """Pull nothing more; from any thread."""
+        with self.lock:
+            if self.note_exhaustion() or self.window.ended:
+                return
+            self._note_cut()
+            self.exhausted = self.feed is None
+        self._stop_feed()  # what is in its line still runs
+        if self._puller is not None:
+            self._puller.resume()
+        self.check_end()
+
+    def _stop_feed(self) -> None:
+        feed, loop = self.feed, self._loop
+        if feed is not None and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(feed.stop)
 
     def _fed(self, error: BaseException | None) -> None:
         if error is not None:

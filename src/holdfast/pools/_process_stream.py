@@ -125,7 +125,7 @@ class ProcessStreamEngine(ProcessInput):
         return self._posted
 
     def _post(self, turn: ProcessTurn) -> None:
-        if self.admission.line_up_turn(turn):
+        if self.admission.line_up_turn(turn, under_way=self.under_way):
             self.core.pump()
         else:
             self.turn_refused(self.admission.refusal(PoolClosed, "it is closed; make a new pool"))
@@ -144,6 +144,7 @@ class ProcessStreamEngine(ProcessInput):
             if self._posted is turn:
                 self._posted = None
             self.turns.add(turn)
+            self.under_way = True
 
     def next_item(self, turn: ProcessTurn) -> Item | None:
         """The item that the turn sends next, or None; then it is over when all that it sent is back."""
@@ -301,11 +302,10 @@ class ProcessStreamEngine(ProcessInput):
             self.window.ended = True
         if self.due is not None:
             TIMER.unwatch(self, self.due)
-        feed, loop = self.feed, self._loop
-        if feed is None:
+        if self.feed is None:
             self._close_source()
-        elif loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(feed.stop)
+        else:
+            self._stop_feed()
         self._finish()
 
     def close_soon(self) -> None:

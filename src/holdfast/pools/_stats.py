@@ -131,6 +131,10 @@ class Tally(Protocol):
 
     failed: int
 
+    def cut_off(self) -> None:
+        """Have the stream pull nothing more; from any thread, without the pool's lock."""
+        ...
+
     @property
     def completed(self) -> int:
         """Items whose function has returned."""

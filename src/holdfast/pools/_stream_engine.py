@@ -75,6 +75,7 @@ class StreamEngine:
         "options",
         "retry",
         "take",
+        "under_way",
         "width",
         "window",
     )
@@ -97,10 +98,15 @@ class StreamEngine:
         self.width = options.limit if options.limit is not None else sys.maxsize
         size = across + (across if options.buffer is None else options.buffer)
         self.window = Window(
-            size, ordered=options.ordered, outcomes=options.outcomes, feed=self.resume
+            size,
+            ordered=options.ordered,
+            outcomes=options.outcomes,
+            feed=self.resume,
+            cut_off=self.cut_off,
         )
         admission.open_tally(self.window)
         self.exhausted = False  # nothing more is pulled
+        self.under_way = False  # it has had a permit
         self.next_index = 0
         self._timed = 0  # items whose times have been noted
         self.feed: Feed | None = None  # for an asynchronous input
@@ -148,6 +154,24 @@ class StreamEngine:
     def resume(self) -> None:
         """The consumer has made room; from any thread."""
         raise AssertionError("abstract")  # noqa: EM101 - both engines have their own
+
+    def cut_off(self) -> None:
+        """Pull nothing more; from any thread. ``PoolClosed`` comes behind what has been pulled.
+
+        A stream that has all of its input is left alone.
+        """
+        raise AssertionError("abstract")  # noqa: EM101 - likewise
+
+    def _note_cut(self) -> None:
+        """The pool closes: it comes behind everything that was pulled."""
+        admission = self.admission
+        self.note_input_error(
+            admission.refusal(
+                admission.why_closed,
+                f"it closes, so nothing more is pulled from the input of a stream; {self.next_index} items "
+                "had been, and their results came before this",
+            )
+        )
 
     def _open_source(
         self, *, on_item: Callable[[], None], on_end: Callable[[BaseException | None], None]

@@ -137,9 +137,9 @@ class ThreadCore(Bursts):
                 self.crew.hire()
             self.unwatch(call)
 
-    def post_turn(self, turn: Work) -> bool:
+    def post_turn(self, turn: Work, *, under_way: bool) -> bool:
         """Put a stream in line for a permit; False if the pool is closed."""
-        if not self.admission.line_up_turn(turn):
+        if not self.admission.line_up_turn(turn, under_way=under_way):
             return False
         if self.crew.searcher is None:
             self.crew.hire(turn)

@@ -144,7 +144,7 @@ class ThreadStreamEngine(StreamEngine):
 
     def _post(self, turn: ThreadTurn) -> None:
         try:
-            if self.core.post_turn(turn):
+            if self.core.post_turn(turn, under_way=self.under_way):
                 return
             error: Rejected = self.admission.refusal(PoolClosed, "it is closed; make a new pool")
         except Rejected as refusal:
@@ -155,6 +155,8 @@ class ThreadStreamEngine(StreamEngine):
         """The pool has closed, or has no thread at all."""
         with self.lock:
             self._posted = None
+            if not self.turns:  # nobody is left who would run what was taken ahead
+                self.line.clear()
         self._fail_input(error)
         self._check_end()
 
@@ -166,6 +168,7 @@ class ThreadStreamEngine(StreamEngine):
             if self._posted is turn:
                 self._posted = None
             self.turns.add(turn)
+            self.under_way = True
         changed = True
         while changed:
             changed = self._context.copy().run(turn.run_items)
@@ -312,6 +315,16 @@ class ThreadStreamEngine(StreamEngine):
         if error is not None:
             with self.lock:
                 self.note_input_error(error)
+        self._check_end()
+
+    def cut_off(self) -> None:
+        """Pull nothing more; from any thread."""
+        with self.lock:
+            if self.note_exhaustion() or self.window.ended:
+                return
+            self._note_cut()
+            self.exhausted = self.feed is None
+        self._stop_feed()  # what is in its line still runs
         self._check_end()
 
     # ------------------------------------------------------------ deadlines

@@ -35,6 +35,7 @@ class Window:
     """The state that both sides share; to a pool, the tally of the stream's items."""
 
     __slots__ = (
+        "_cut_off",
         "_full_at",
         "_narrow",
         "_passed",
@@ -58,7 +59,13 @@ class Window:
     )
 
     def __init__(
-        self, size: int, *, ordered: bool, outcomes: bool, feed: Callable[[], None]
+        self,
+        size: int,
+        *,
+        ordered: bool,
+        outcomes: bool,
+        feed: Callable[[], None],
+        cut_off: Callable[[], None],
     ) -> None:
         self.size = self._narrow = size
         self._full_at = 0.0  # when it was last found full, and what had passed through it by then
@@ -66,6 +73,7 @@ class Window:
         self.ordered = ordered
         self.outcomes = outcomes
         self.feed = feed
+        self._cut_off = cut_off
         self.ready: deque[Any] = deque()
         self.held: dict[int, Any] = {}
         self.next = 0
@@ -166,7 +174,11 @@ class Window:
             return self.error
         return self.final_error
 
-    # ------------------------------------------------------------ figures
+    # ------------------------------------------------------------ the pool's side
+
+    def cut_off(self) -> None:
+        """Have the stream pull nothing more; from any thread."""
+        self._cut_off()
 
     def done(self) -> int:
         """Items that have an outcome."""

@@ -16,7 +16,7 @@ from holdfast._core import check, clock
 from holdfast.limits import Rate
 from holdfast.limits.rates import gate_of
 from holdfast.pools._admission import Admission
-from holdfast.pools._drain import is_called_by_a_loop, wait_idle, wait_idle_async
+from holdfast.pools._drain import finish, finish_async, is_called_by_a_loop, wait_idle
 from holdfast.pools._entry import Overflow
 from holdfast.pools._governed import Governed
 from holdfast.pools._keyed import IdempotencyKey
@@ -292,8 +292,7 @@ class ProcessPool(ProcessCalls, Governed, Executor):
         """
         self._ended = True
         core = self._core
-        core.close(refuse_waiting=False)
-        return self._finish(wait_idle(core.admission, core.clock, timeout))
+        return self._finish(finish([core.admission], core.clock, timeout, refuse_waiting=False))
 
     def close(self, timeout: float | None = 10.0) -> bool:
         """Refuse what waits, wait up to ``timeout`` seconds for what is in flight, end the rest.
@@ -306,22 +305,23 @@ class ProcessPool(ProcessCalls, Governed, Executor):
         """
         self._ended = True
         core = self._core
-        core.close(refuse_waiting=True)
-        return self._finish(wait_idle(core.admission, core.clock, timeout))
+        return self._finish(finish([core.admission], core.clock, timeout, refuse_waiting=True))
 
     async def aclose(self, timeout: float | None = 10.0) -> bool:
         """Do the same as :meth:`close` without holding the loop."""
         self._ended = True
         core = self._core
-        core.close(refuse_waiting=True)
-        return await self._afinish(await wait_idle_async(core.admission, timeout))
+        return await self._afinish(
+            await finish_async([core.admission], core.clock, timeout, refuse_waiting=True)
+        )
 
     async def adrain(self, timeout: float | None = None) -> bool:
         """Do the same as :meth:`drain` without holding the loop."""
         self._ended = True
         core = self._core
-        core.close(refuse_waiting=False)
-        return await self._afinish(await wait_idle_async(core.admission, timeout))
+        return await self._afinish(
+            await finish_async([core.admission], core.clock, timeout, refuse_waiting=False)
+        )
 
     def _finish(self, idle: bool) -> bool:
         core = self._core

@@ -9,7 +9,7 @@ from holdfast.pools._window import QUICK, WIDEST, Window
 
 
 def _window(size=32):
-    return Window(size, ordered=True, outcomes=False, feed=lambda: None)
+    return Window(size, ordered=True, outcomes=False, feed=lambda: None, cut_off=lambda: None)
 
 
 def _pass_through(window, items, seconds, now):
