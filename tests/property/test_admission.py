@@ -608,6 +608,9 @@ def test_refusals_at_the_end_are_counted_under_the_lock():
     class Tally:
         failed = 0
 
+        def pending(self):
+            return False
+
         def cut_off(self):
             assert not pool.lock.locked()
 

@@ -132,6 +132,43 @@ def _keep_busy(pool):
             pool.submit(step_of(pool), 1).result(20)
 
 
+async def test_an_input_that_makes_the_stream_wait_is_left(pool):
+    """It is told so, as any coroutine that is cancelled, and closed."""
+    came, told, step = [], [], step_of(pool)
+
+    async def source():
+        try:
+            yield 1
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
+
+    async def consume_here():
+        async for one in pool.stream(step, source()):
+            came.append(one)
+
+    consumer = asyncio.create_task(consume_here())
+    while not came:
+        await asyncio.sleep(0)
+
+    assert await pool.adrain(LONG) is True
+
+    with pytest.raises(PoolClosed):
+        await consumer
+    assert (came, told) == ([1], ["cancelled"])
+
+
+async def test_a_stream_that_nobody_reads_any_more_holds_up_no_end(pool):
+    """It has pulled what it may, and waits for its consumer, who has left it lying."""
+    stream = pool.stream(step_of(pool), Source())
+    async for _ in stream:
+        break
+
+    assert await pool.aclose(LONG) is True
+    await stream.aclose()
+
+
 async def test_a_drain_without_a_bound_lets_a_stream_go_on(pool):
     """As the end of an ``async with`` does."""
     came, step = [], step_of(pool)

@@ -18,7 +18,7 @@ a pool does happens outside the lock.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from holdfast.pools._entry import ENDED, RUNNING, WAITING, Entry
@@ -331,13 +331,6 @@ class Admission(Permits):
         if refuse_waiting:
             self.cut_off_streams()
 
-    def cut_off_streams(self) -> None:
-        """Have no stream pull anything more; what they have pulled still has its turns."""
-        with self.lock:
-            streams = list(self._tallies)
-        for stream in streams:
-            stream.cut_off()
-
     def end_turns(self) -> None:
         """A closed pool has drained, or the time for it is up: there are no turns any more."""
         with self.lock:
@@ -348,24 +341,6 @@ class Admission(Permits):
         """Return who waits now, first come first."""
         with self.lock:
             return [*self._line, *self._blocked]
-
-    def on_idle(self, watcher: Callable[[], None], *, inside: int = 0) -> None:
-        """Call ``watcher`` once, when nothing waits and nothing but abandoned work is in flight.
-
-        Args:
-            watcher: Called under the lock or without; releases a lock or posts a letter.
-            inside: How many calls in flight wait for this themselves, until :meth:`off_idle`.
-        """
-        with self.lock:
-            self._idle_watchers.append(watcher)
-            self.waiting_inside += inside
-            watchers = self._recount()
-        call_all(watchers)
-
-    def off_idle(self, inside: int) -> None:
-        """So many calls in flight have given up to wait, or have waited long enough."""
-        with self.lock:
-            self.waiting_inside -= inside
 
     def lone(self) -> bool:
         """Whether one entry waits, and nothing else is in the pool."""

@@ -32,64 +32,15 @@ from holdfast._core.latch import closed_lock
 from holdfast._core.loops import LoopState, loop_state
 from holdfast.errors import PoolClosed, Rejected
 from holdfast.pools._async_core import AsyncCore
+from holdfast.pools._async_turn import AsyncTurn, LoopWord
 from holdfast.pools._async_worker import AsyncWorker, WorkerHost
 from holdfast.pools._bridge import Bridge
-from holdfast.pools._entry import WAITING
 from holdfast.pools._stream_engine import SLICE, StreamEngine, StreamOptions
 
 __all__ = ("AsyncStreamEngine",)
 
 _YIELD: Final = 0.000_003
 """Seconds added for each worker, so that yielding, a third of that each, stays the smaller part."""
-
-
-class _Turn:
-    """The stream's place in the pool's line."""
-
-    __slots__ = ("abandoned", "abandoned_at", "engine", "error", "state")
-    counted = False
-    size = 0
-
-    def __init__(self, engine: "AsyncStreamEngine") -> None:
-        self.engine = engine
-        self.state = WAITING
-        self.abandoned = False
-        self.abandoned_at: float | None = None
-        self.error: Rejected | None = None
-
-    def granted(self) -> bool:
-        engine = self.engine
-        if engine.on_loop():
-            engine.turn_granted()
-            return True
-        return engine.mailbox.post(self)
-
-    def deliver(self) -> None:
-        if self.error is not None:
-            self.engine.turn_refused(self.error)
-        elif self.engine.mailbox.closing:
-            self.engine.core.give_back()  # nothing runs on this loop any more
-        else:
-            self.engine.turn_granted()
-
-    def accepted(self) -> None:
-        """Never blocked: a turn is beyond the bound of the queue."""
-
-    def refuse(self, error: Rejected) -> None:
-        self.error = error
-        self.engine.mailbox.post(self)
-
-
-class _Call:
-    """Runs a function of the engine on its loop."""
-
-    __slots__ = ("_fn",)
-
-    def __init__(self, fn: Callable[[], None]) -> None:
-        self._fn = fn
-
-    def deliver(self) -> None:
-        self._fn()
 
 
 class AsyncStreamEngine(StreamEngine):
@@ -120,7 +71,7 @@ class AsyncStreamEngine(StreamEngine):
         super().__init__(core.admission, core.clock, fn, items, options)
         self.core = core
         self._workers: set[AsyncWorker] = set()
-        self._turn: _Turn | None = None
+        self._turn: AsyncTurn | None = None
         self.unborn = 0  # workers that were hired and have not begun
         self._owed = False  # somebody was not hired because there were enough
         self.stopping = False
@@ -173,7 +124,7 @@ class AsyncStreamEngine(StreamEngine):
         elif self.on_loop():
             self.hire()
         else:
-            self.mailbox.post(_Call(self.hire))
+            self.mailbox.post(LoopWord(self.hire))
 
     def hire(self) -> None:
         """One more worker, if there is something for it to do, or a place in line for it."""
@@ -190,8 +141,8 @@ class AsyncStreamEngine(StreamEngine):
         if self.admission.try_borrow():
             self._start_worker()
             return
-        self._turn = _Turn(self)
-        if self.admission.line_up_turn(self._turn, under_way=self.under_way):
+        self._turn = AsyncTurn(self)
+        if self.admission.line_up_turn(self._turn, under_way=self.window.under_way):
             self.core.pump()
         else:
             self.turn_refused(self.admission.refusal(PoolClosed, "it is closed; make a new pool"))
@@ -213,7 +164,7 @@ class AsyncStreamEngine(StreamEngine):
 
     def _start_worker(self) -> None:
         assert self._loop is not None  # noqa: S101 - set before anything is hired
-        self.under_way = True
+        self.window.under_way = True
         worker = AsyncWorker(cast("WorkerHost", self))  # pyright binds the callables it holds
         self._workers.add(worker)
         self.unborn += 1
@@ -279,7 +230,7 @@ class AsyncStreamEngine(StreamEngine):
         if self.on_loop():
             self._pull_no_more()
         else:
-            self.mailbox.post(_Call(self._pull_no_more))
+            self.mailbox.post(LoopWord(self._pull_no_more))
 
     def _pull_no_more(self) -> None:
         if self.note_exhaustion() or self.stopping or self.window.ended:
@@ -295,7 +246,7 @@ class AsyncStreamEngine(StreamEngine):
     def yield_permit(self) -> None:
         """Somebody waits for a permit: this worker ends, and the stream stands in line behind them."""
         if self._turn is None and not self.exhausted and not self.stopping:
-            self._turn = _Turn(self)
+            self._turn = AsyncTurn(self)
             if not self.admission.line_up_turn(self._turn, under_way=True):
                 self.turn_refused(
                     self.admission.refusal(PoolClosed, "it is closed; make a new pool")
@@ -380,7 +331,7 @@ class AsyncStreamEngine(StreamEngine):
         elif self.on_loop():
             self._stop()
         else:
-            self.mailbox.post(_Call(self._stop))
+            self.mailbox.post(LoopWord(self._stop))
 
     def let_go(self) -> None:
         """Stop, from the consumer's ``__del__``: without taking any lock, in the loop's next pass."""

@@ -44,6 +44,7 @@ class Feed:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to pull; on the loop."""
         self._mailbox = loop_state(loop)
+        self._window.fed = True
         self._task = asyncio.Task(self._pull(loop), loop=loop, name="holdfast:feed")
 
     def take(self) -> Any:
@@ -113,6 +114,7 @@ class Feed:
         except BaseException as error:  # noqa: BLE001 - the input's error ends the stream, whatever it is
             failure = error
         self._over = True
+        window.fed = False
         self._on_end(failure)
 
     async def _close_source(self) -> None:

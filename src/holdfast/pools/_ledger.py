@@ -28,6 +28,7 @@ class Ledger:
     __slots__ = (
         "_blocked",
         "_clock",
+        "_cut",
         "_line",
         "_made_at",
         "_shown",
@@ -77,6 +78,7 @@ class Ledger:
         self.abandoned: int = 0
         self.closed = False
         self.turns_refused = False  # closed to streams under way, too
+        self._cut = False  # streams pull nothing more
         self.contended = False  # somebody waits for a permit that is out, or too many are out
         self.lock = threading.Lock()
         self.counters = Counters()
@@ -109,13 +111,6 @@ class Ledger:
         """Count the items of one more stream among the pool's calls."""
         with self.lock:
             self._tallies.add(tally)
-
-    def close_tally(self, tally: Tally) -> None:
-        """Add a stream's figures to the pool's."""
-        with self.lock:
-            if tally in self._tallies:
-                self._tallies.remove(tally)
-                self.counters.add(tally)
 
     def stats(self, *, threads: int = 0, refused_threads: int = 0) -> PoolStats:
         """Return one consistent reading."""

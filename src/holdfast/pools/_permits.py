@@ -1,6 +1,6 @@
 """The permits of a pool: how many there may be, who gets one that is free, and when a pool is idle.
 
-All of it is done under the admission's lock, by :class:`Admission`.
+Permits are given and taken by :class:`Admission`, under its lock.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from holdfast.errors import PoolClosed
 from holdfast.limits.rates import Gate
 from holdfast.pools._entry import NOBODY, RUNNING, Entry, Line, Overflow, Rivals
 from holdfast.pools._queue import Queue
+from holdfast.pools._stats import Tally
 
 __all__ = ("Permits", "call_all")
 
@@ -126,15 +127,61 @@ class Permits(Queue):
     def _note_peak(self) -> None:
         self.counters.peak_in_flight = max(self.counters.peak_in_flight, self.in_flight)
 
+    def _waits_for_streams(self) -> bool:
+        """Whether streams that pull nothing more have work to do; not where one waits for itself."""
+        if not self._cut or self.waiting_inside:
+            return False
+        return any(stream.pending() for stream in self._tallies)
+
     def _recount(self) -> list[Callable[[], None]]:
         over = self.in_flight > self.ceiling
         self.contended = over or (bool(self._line) and self.in_flight >= self.ceiling)
         rest = self.abandoned + self.waiting_inside
-        waits = self._line or self._blocked
+        waits = self._line or self._blocked or self._waits_for_streams()
         if self._idle_watchers and not waits and self.in_flight <= rest:
             watchers, self._idle_watchers = self._idle_watchers, []
             return watchers
         return []
+
+    # ------------------------------------------------------------ when it is idle
+
+    def on_idle(self, watcher: Callable[[], None], *, inside: int = 0) -> None:
+        """Call ``watcher`` once, when nothing waits and nothing but abandoned work is in flight.
+
+        Args:
+            watcher: Called under the lock or without; releases a lock or posts a letter.
+            inside: How many calls in flight wait for this themselves, until :meth:`off_idle`.
+        """
+        with self.lock:
+            self._idle_watchers.append(watcher)
+            self.waiting_inside += inside
+            watchers = self._recount()
+        call_all(watchers)
+
+    def off_idle(self, inside: int) -> None:
+        """So many calls in flight have given up to wait, or have waited long enough."""
+        with self.lock:
+            self.waiting_inside -= inside
+
+    def close_tally(self, tally: Tally) -> None:
+        """A stream has ended: add its figures to the pool's."""
+        with self.lock:
+            if tally in self._tallies:
+                self._tallies.remove(tally)
+                self.counters.add(tally)
+            watchers = self._recount() if self._cut else []
+        call_all(watchers)
+
+    def cut_off_streams(self) -> None:
+        """Have no stream pull anything more; what they have pulled still has its turns.
+
+        From now on the pool is idle when that has ended, too.
+        """
+        with self.lock:
+            self._cut = True
+            streams = list(self._tallies)
+        for stream in streams:
+            stream.cut_off()
 
 
 def call_all(watchers: list[Callable[[], None]]) -> None:

@@ -4,12 +4,9 @@ A list, a tuple or a range is asked under the lock, by whoever wants an item; an
 pulled on its loop; and whatever may block, or run somebody's code, on a thread of the stream's own.
 """
 
-import asyncio
-import threading
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
-from typing import Any, Final
+from typing import Any
 
 from holdfast._core.clock import Clock
 from holdfast.errors import UnderPressure
@@ -17,20 +14,16 @@ from holdfast.pools._admission import Admission
 from holdfast.pools._feed import Dry
 from holdfast.pools._process_puller import Puller
 from holdfast.pools._process_turn import Item
-from holdfast.pools._stream_engine import StreamEngine, StreamOptions
+from holdfast.pools._stream_engine import StreamOptions
+from holdfast.pools._stream_input import StreamInput
 
-__all__ = ("QUICK_INPUTS", "ProcessInput")
-
-QUICK_INPUTS: Final = frozenset(
-    map(type, (iter([]), iter(()), iter(range(0)), iter(range(1 << 99))))
-)
-"""Iterators that can be asked under the lock."""
+__all__ = ("ProcessInput",)
 
 
-class ProcessInput(StreamEngine, ABC):
+class ProcessInput(StreamInput):
     """The first half of the engine: items on their way into its line."""
 
-    __slots__ = ("_left", "_puller", "_quick", "line", "lock")
+    __slots__ = ("_puller", "_quick", "line")
 
     def __init__(
         self,
@@ -41,24 +34,9 @@ class ProcessInput(StreamEngine, ABC):
         options: StreamOptions,
     ) -> None:
         super().__init__(admission, clock, fn, items, options)
-        self.lock = threading.Lock()
         self.line: deque[Item] = deque()
         self._puller: Puller | None = None
         self._quick = False
-        self._left = False  # the consumer has gone
-
-    @abstractmethod
-    def hire(self) -> None:
-        """One more turn, if there is something for it to do."""
-
-    @abstractmethod
-    def check_end(self) -> None:
-        """Declare the end, if nothing more will come."""
-
-    def _start_feed(self) -> None:
-        assert self.feed is not None  # noqa: S101 - made by start
-        self._loop = asyncio.get_running_loop()
-        self.feed.start(self._loop)
 
     def _start_puller(self) -> None:
         self._puller = puller = Puller(self, self.take)
@@ -103,17 +81,6 @@ class ProcessInput(StreamEngine, ABC):
         with self.lock:
             self.exhausted = True
 
-    def no_room(self) -> bool:
-        """Whether the window is full; then the consumer will call."""
-        window = self.window
-        if not window.full():
-            return False
-        window.starved = True
-        if window.full():
-            return True
-        window.starved = False
-        return False
-
     def _has_item(self) -> bool:
         """Under the lock: see to it that the line has an item, if one can be had at once."""
         if self.line:
@@ -135,32 +102,8 @@ class ProcessInput(StreamEngine, ABC):
             self.window.pulled = self.next_index
         return True
 
-    def fail_input(self, error: BaseException) -> None:
-        """The input has raised: behind everything that it has given."""
-        with self.lock:
-            self.note_input_error(error)
-            self.exhausted = True
-
     def cut_off(self) -> None:
         """Pull nothing more; from any thread."""
-        with self.lock:
-            if self.note_exhaustion() or self.window.ended:
-                return
-            self._note_cut()
-            self.exhausted = self.feed is None
-        self._stop_feed()  # what is in its line still runs
+        super().cut_off()
         if self._puller is not None:
             self._puller.resume()
-        self.check_end()
-
-    def _stop_feed(self) -> None:
-        feed, loop = self.feed, self._loop
-        if feed is not None and loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(feed.stop)
-
-    def _fed(self, error: BaseException | None) -> None:
-        if error is not None:
-            with self.lock:
-                self.note_input_error(error)
-        self.hire()
-        self.check_end()

@@ -24,10 +24,11 @@ from holdfast._core.outcome import Outcome
 from holdfast.errors import PoolClosed, Rejected, WorkerLost
 from holdfast.pools._bridge import Bridge
 from holdfast.pools._process_hub import HUB
-from holdfast.pools._process_input import QUICK_INPUTS, ProcessInput
+from holdfast.pools._process_input import ProcessInput
 from holdfast.pools._process_turn import DEEPEST, Item, ProcessTurn
 from holdfast.pools._process_worker import WorkerProcess
 from holdfast.pools._stream_engine import SLICE, StreamOptions
+from holdfast.pools._stream_input import QUICK_INPUTS
 from holdfast.pools._threads import finalize
 from holdfast.pools._timer import TIMER
 from holdfast.pools._window import WIDEST
@@ -125,7 +126,7 @@ class ProcessStreamEngine(ProcessInput):
         return self._posted
 
     def _post(self, turn: ProcessTurn) -> None:
-        if self.admission.line_up_turn(turn, under_way=self.under_way):
+        if self.admission.line_up_turn(turn, under_way=self.window.under_way):
             self.core.pump()
         else:
             self.turn_refused(self.admission.refusal(PoolClosed, "it is closed; make a new pool"))
@@ -144,7 +145,7 @@ class ProcessStreamEngine(ProcessInput):
             if self._posted is turn:
                 self._posted = None
             self.turns.add(turn)
-            self.under_way = True
+            self.window.under_way = True
 
     def next_item(self, turn: ProcessTurn) -> Item | None:
         """The item that the turn sends next, or None; then it is over when all that it sent is back."""

@@ -131,6 +131,10 @@ class Tally(Protocol):
 
     failed: int
 
+    def pending(self) -> bool:
+        """Whether, pulling nothing more, it still has work to do."""
+        ...
+
     def cut_off(self) -> None:
         """Have the stream pull nothing more; from any thread, without the pool's lock."""
         ...

@@ -1,4 +1,4 @@
-"""What the two engines of a stream have in common: the input, the window, the end."""
+"""What the three engines of a stream have in common: the input, the window, the end."""
 
 import asyncio
 import sys
@@ -75,7 +75,6 @@ class StreamEngine:
         "options",
         "retry",
         "take",
-        "under_way",
         "width",
         "window",
     )
@@ -106,7 +105,6 @@ class StreamEngine:
         )
         admission.open_tally(self.window)
         self.exhausted = False  # nothing more is pulled
-        self.under_way = False  # it has had a permit
         self.next_index = 0
         self._timed = 0  # items whose times have been noted
         self.feed: Feed | None = None  # for an asynchronous input

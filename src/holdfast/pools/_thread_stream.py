@@ -23,7 +23,6 @@ next one, and outcomes go to the window without the lock. Each is a single step 
 import asyncio
 import itertools
 import logging
-import threading
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
 from contextvars import copy_context
@@ -34,7 +33,8 @@ from holdfast.errors import PoolClosed, Rejected
 from holdfast.pools._bridge import Bridge
 from holdfast.pools._entry import Entry
 from holdfast.pools._feed import Dry
-from holdfast.pools._stream_engine import SLICE, StreamEngine, StreamOptions
+from holdfast.pools._stream_engine import SLICE, StreamOptions
+from holdfast.pools._stream_input import QUICK_INPUTS, StreamInput
 from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_sweep import TurnSweep, late_item
 from holdfast.pools._thread_turn import ThreadTurn
@@ -44,17 +44,14 @@ __all__ = ("ThreadStreamEngine",)
 
 log = logging.getLogger("holdfast.pools")
 
-_QUICK: Final = frozenset(map(type, (iter([]), iter(()), iter(range(0)), iter(range(1 << 99)))))
-"""Iterators that can be asked under the lock."""
-
 _AHEAD: Final = 16
 """Most items that are taken ahead at once, for any thread of the stream to run."""
 
 
-class ThreadStreamEngine(StreamEngine):
+class ThreadStreamEngine(StreamInput):
     """Runs one stream's items on the threads of a pool."""
 
-    __slots__ = ("_left", "_posted", "_pulling", "_sweep", "core", "line", "lock", "turns")
+    __slots__ = ("_posted", "_pulling", "_sweep", "core", "line", "turns")
 
     def __init__(
         self,
@@ -65,12 +62,10 @@ class ThreadStreamEngine(StreamEngine):
     ) -> None:
         super().__init__(core.admission, core.clock, fn, items, options)
         self.core = core
-        self.lock = threading.Lock()
         self.turns: set[ThreadTurn] = set()
         self._posted: ThreadTurn | None = None
         self._pulling = False
         self.line: deque[tuple[int, Any]] = deque()  # items that were taken ahead, with their index
-        self._left = False  # the consumer has gone
         self._sweep: TurnSweep | None = None
 
     # ------------------------------------------------------------ begin
@@ -78,14 +73,14 @@ class ThreadStreamEngine(StreamEngine):
     def start(self, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Begin; an asynchronous input is pulled on the consumer's loop, or on the bridge's."""
         self._context = copy_context()
-        feed = self._open_source(on_item=self._hire, on_end=self._fed)
+        feed = self._open_source(on_item=self.hire, on_end=self._fed)
         if feed is None:
             self.window.express = (
-                type(self._source) in _QUICK
+                type(self._source) in QUICK_INPUTS
                 and self.options.timeout is None
                 and self.admission.gate is None
             )
-            self._hire()
+            self.hire()
         elif loop is None:
             self._bridge = Bridge.borrow()
             self._bridge.call(self._start_feed)
@@ -95,11 +90,6 @@ class ThreadStreamEngine(StreamEngine):
             self._sweep = TurnSweep(self, self.options.timeout)
         return False
 
-    def _start_feed(self) -> None:
-        assert self.feed is not None  # noqa: S101 - made by start
-        self._loop = asyncio.get_running_loop()
-        self.feed.start(self._loop)
-
     # ------------------------------------------------------------ hiring
 
     def resume(self) -> None:
@@ -108,9 +98,9 @@ class ThreadStreamEngine(StreamEngine):
         if self.feed is not None:
             self.feed.resume()
         else:
-            self._hire()
+            self.hire()
 
-    def _hire(self) -> None:
+    def hire(self) -> None:
         """One more turn, if there is something for it to do."""
         with self.lock:
             turn = self._new_turn()
@@ -126,25 +116,14 @@ class ThreadStreamEngine(StreamEngine):
         if self.feed is not None:
             if not self.feed.has_items():
                 return None
-        elif not self.line and self._no_room():
+        elif not self.line and self.no_room():
             return None
         self._posted = ThreadTurn(self)
         return self._posted
 
-    def _no_room(self) -> bool:
-        """Whether the window is full; then the consumer will call."""
-        window = self.window
-        if not window.full():
-            return False
-        window.starved = True
-        if window.full():
-            return True
-        window.starved = False
-        return False
-
     def _post(self, turn: ThreadTurn) -> None:
         try:
-            if self.core.post_turn(turn, under_way=self.under_way):
+            if self.core.post_turn(turn, under_way=self.window.under_way):
                 return
             error: Rejected = self.admission.refusal(PoolClosed, "it is closed; make a new pool")
         except Rejected as refusal:
@@ -157,8 +136,8 @@ class ThreadStreamEngine(StreamEngine):
             self._posted = None
             if not self.turns:  # nobody is left who would run what was taken ahead
                 self.line.clear()
-        self._fail_input(error)
-        self._check_end()
+        self.fail_input(error)
+        self.check_end()
 
     # ------------------------------------------------------------ working
 
@@ -168,7 +147,7 @@ class ThreadStreamEngine(StreamEngine):
             if self._posted is turn:
                 self._posted = None
             self.turns.add(turn)
-            self.under_way = True
+            self.window.under_way = True
         changed = True
         while changed:
             changed = self._context.copy().run(turn.run_items)
@@ -179,7 +158,7 @@ class ThreadStreamEngine(StreamEngine):
                 self.admission.name,
             )
         then = self.admission.give_back()
-        self._check_end()
+        self.check_end()
         return then
 
     def pull(self, turn: ThreadTurn) -> bool:
@@ -203,7 +182,7 @@ class ThreadStreamEngine(StreamEngine):
             # Who was left behind has given the stream up; and with a rate, each item is admitted by itself.
             if turn.left or self.admission.gate is not None:
                 return False
-        if self.exhausted or self._pulling or (self.feed is None and self._no_room()):
+        if self.exhausted or self._pulling or (self.feed is None and self.no_room()):
             return False
         return not (self.admission.is_wanted() and turn.time - turn.since >= SLICE)
 
@@ -216,7 +195,7 @@ class ThreadStreamEngine(StreamEngine):
         except Dry:
             return self._pulled_nothing(turn, exhausted=False)
         except BaseException as error:  # noqa: BLE001 - the input's error ends the stream, whatever it is
-            self._fail_input(error)
+            self.fail_input(error)
             return self._pulled_nothing(turn, exhausted=True)
         with self.lock:
             self._pulling = False
@@ -259,7 +238,7 @@ class ThreadStreamEngine(StreamEngine):
             return
         if self.options.buffer is None and window.full():
             window.adapt(self.clock.now())
-        if self._no_room():
+        if self.no_room():
             return
         room = window.size - (window.pulled - window.next + len(window.ready))
         index = self.next_index
@@ -306,27 +285,6 @@ class ThreadStreamEngine(StreamEngine):
             self._post(post)
         return False
 
-    def _fail_input(self, error: BaseException) -> None:
-        with self.lock:
-            self.note_input_error(error)
-            self.exhausted = True
-
-    def _fed(self, error: BaseException | None) -> None:
-        if error is not None:
-            with self.lock:
-                self.note_input_error(error)
-        self._check_end()
-
-    def cut_off(self) -> None:
-        """Pull nothing more; from any thread."""
-        with self.lock:
-            if self.note_exhaustion() or self.window.ended:
-                return
-            self._note_cut()
-            self.exhausted = self.feed is None
-        self._stop_feed()  # what is in its line still runs
-        self._check_end()
-
     # ------------------------------------------------------------ deadlines
 
     def time_out(self, turn: ThreadTurn) -> None:
@@ -344,9 +302,9 @@ class ThreadStreamEngine(StreamEngine):
 
     def go_on_without(self) -> None:
         """Turns were left behind: others carry on, or the stream is over."""
-        self._hire()
+        self.hire()
         self.core.crew.hire()  # for whoever stood in line already: more may start now
-        self._check_end()
+        self.check_end()
 
     def _leave_behind(self, turn: ThreadTurn) -> None:
         """Under the lock: nobody waits for this turn's item any more."""
@@ -358,7 +316,7 @@ class ThreadStreamEngine(StreamEngine):
 
     # ------------------------------------------------------------ end
 
-    def _check_end(self) -> None:
+    def check_end(self) -> None:
         with self.lock:
             if self.turns or self._pulling or self.line or self.window.ended:
                 return
@@ -381,11 +339,6 @@ class ThreadStreamEngine(StreamEngine):
             self._close_source()
         self._finish()
 
-    def _stop_feed(self) -> None:
-        feed, loop = self.feed, self._loop
-        if feed is not None and loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(feed.stop)
-
     def close_soon(self) -> None:
         """Stop; from any thread, without waiting for anything."""
         if self._stop():
@@ -399,7 +352,7 @@ class ThreadStreamEngine(StreamEngine):
             left = [turn for turn in self.turns if turn.index >= 0]
             for turn in left:
                 self._leave_behind(turn)
-        self._check_end()
+        self.check_end()
         return bool(left)
 
     def let_go(self) -> None:

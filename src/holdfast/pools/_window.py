@@ -44,6 +44,7 @@ class Window:
         "error_at",
         "express",
         "failed",
+        "fed",
         "feed",
         "final_error",
         "held",
@@ -55,6 +56,7 @@ class Window:
         "sequence",
         "size",
         "starved",
+        "under_way",
         "waiter",
     )
 
@@ -79,6 +81,8 @@ class Window:
         self.next = 0
         self.pulled = 0
         self.failed = 0
+        self.under_way = False  # it has had a permit
+        self.fed = False  # an asynchronous input is being pulled, perhaps this very moment
         self.starved = False
         self.ended = False
         self.waiter: Callable[[], None] | None = None
@@ -179,6 +183,10 @@ class Window:
     def cut_off(self) -> None:
         """Have the stream pull nothing more; from any thread."""
         self._cut_off()
+
+    def pending(self) -> bool:
+        """Whether it has work to do that nobody's taking can end: items without an outcome."""
+        return self.under_way and (self.fed or self.pulled > self.done())
 
     def done(self) -> int:
         """Items that have an outcome."""
