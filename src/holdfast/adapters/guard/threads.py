@@ -19,9 +19,10 @@ from typing import Any, Final, cast
 
 from holdfast._core import clock
 from holdfast.adapters._patches import Patches
+from holdfast.adapters.guard.starters import Starters
 from holdfast.pools import current_budget
 from holdfast.pools._threads import start_thread
-from holdfast.track._site import Frames, caller, frames_from
+from holdfast.track._site import caller
 
 __all__ = ("POOL", "ThreadGuard", "is_refusal", "number_of")
 
@@ -66,7 +67,6 @@ class ThreadGuard:
         self._lines = lines
         self._act = act
         self._tell = tell
-        self._known: dict[int, Frames] = {}
         self._inside: dict[int, Any] = {}  # by thread the executor that is about to start a worker
         self.executors: weakref.WeakSet[ThreadPoolExecutor] = weakref.WeakSet()
         self.refused = self.waited = self.held_back = 0
@@ -102,20 +102,22 @@ class ThreadGuard:
 
     def _start(self, start: Callable[[Any], None]) -> Callable[[Any], None]:
         """Return what stands in for ``Thread.start``: all that each thread costs is in this one function."""
-        guard, lines, act, inside, known = self, self._lines, self._act, self._inside, self._known
+        guard, lines, act, inside = self, self._lines, self._act, self._inside
+        frames = Starters().frames
         frame_above, me, modules = sys._getframe, threading.get_ident, cast("Any", threading)  # noqa: SLF001 - the stack of whoever starts it
-        active, limbo = modules._active, modules._limbo  # what ``active_count`` counts, with a lock
+        active, limbo = modules._active, modules._limbo  # noqa: SLF001 - what ``active_count`` counts, with a lock
 
         def start_waiting(self: Any) -> None:
             frame = frame_above(1)
+            code = frame.f_code
             pool = inside.get(me()) if inside else None
             if pool is not None:
                 setattr(self, POOL, number_of(pool))
-            elif frame.f_code is _STARTER:  # it waits by itself
+            elif code is _STARTER:  # it waits by itself
                 start(self)
                 return
             if lines:
-                self._holdfast_frames = frames_from(frame, known)  # STARTED_AT, without a call
+                self._holdfast_frames = frames(frame, code)  # STARTED_AT, without a call
             patient = act and (pool is None or not pool._threads)  # noqa: SLF001 - it has workers
             if patient and len(active) + len(limbo) >= current_budget().threads:
                 guard.hold_back()
