@@ -26,7 +26,7 @@ than an attribute, which costs each task a dictionary of its own."""
 _MOST_PARENTS: Final = 100_000
 
 STARTED_AT: Final = "_holdfast_frames"
-"""The attribute of a thread that holds the frames of the line at which it was started."""
+"""The attribute of a thread that holds the frames of the line at which it was started; set by ``threads``."""
 
 _OPTIONS: Final = ("name", "context")
 _GENERATIONS: Final = 8

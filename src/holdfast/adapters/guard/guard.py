@@ -242,6 +242,7 @@ class Guard:
     def _in_child(self) -> None:
         self._asked.forget()
         self._killed.forget()
+        self.threads.forget()
         if self._over or not self.options.children:
             self._over = True
             return

@@ -17,6 +17,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any, Final
 from weakref import ref
 
@@ -33,7 +34,7 @@ _FIRST_LOOK: Final = 64
 _GC_WORTH_A_LOOK: Final = 16
 _PATHS: Final = 512
 _LISTENERS: Final = 512
-_UNKNOWN: Final[tuple[Any, int, Frames]] = (None, 0, ())
+_UNKNOWN: Final[tuple[Any, CodeType | None, int, Frames]] = (None, None, 0, ())
 _KINDS: Final[Mapping[str, frozenset[str]]] = {
     "file": frozenset({"file", "deleted file", "directory", "device", "pipe"}),
     "any": frozenset(),
@@ -74,7 +75,7 @@ class Lines:
         self._by_fd: dict[int, tuple[Frames, Any, str, float]] = {}
         self._databases: dict[str, Counter[Frames]] = {}
         self._known: dict[int, Frames] = {}
-        self._acceptors: dict[int, tuple[Any, int, Frames]] = {}
+        self._acceptors: dict[int, tuple[Any, CodeType | None, int, Frames]] = {}
         self._mark = _FIRST_LOOK
         self._peaks: dict[str, int] = {}
         self._stacks: dict[str, tuple[str, ...]] = {}
@@ -124,13 +125,12 @@ class Lines:
     def accepted(self, listener: Any, made: Any) -> None:
         """Take note of a connection, of the line that has accepted the first one of its listener."""
         frame = sys._getframe(2)  # noqa: SLF001 - above the function that stands in for `accept`
-        at = id(frame.f_code) + frame.f_lasti
-        refer, known_at, frames = self._acceptors.get(id(listener), _UNKNOWN)
-        if known_at != at or refer() is not listener:
+        refer, code, at, frames = self._acceptors.get(id(listener), _UNKNOWN)
+        if code is not frame.f_code or at != frame.f_lasti or refer() is not listener:
             frames = frames_from(frame, self._known)
             if len(self._acceptors) >= _LISTENERS:
                 self._acceptors.clear()
-            self._acceptors[id(listener)] = ref(listener), at, frames
+            self._acceptors[id(listener)] = ref(listener), frame.f_code, frame.f_lasti, frames
         fd = made.fileno()
         if not frames:
             self._by_fd.pop(fd, None)

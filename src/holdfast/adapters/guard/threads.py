@@ -15,14 +15,14 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from holdfast._core import clock
 from holdfast.adapters._patches import Patches
-from holdfast.adapters.guard.callers import STARTED_AT
+from holdfast.adapters.guard.starters import Starters
 from holdfast.pools import current_budget
 from holdfast.pools._threads import start_thread
-from holdfast.track._site import Frames, caller, frames_from
+from holdfast.track._site import caller
 
 __all__ = ("POOL", "ThreadGuard", "is_refusal", "number_of")
 
@@ -34,7 +34,7 @@ _ELSEWHERE: Final = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.25
 _LONGEST_LINE: Final = 1000
 _STANDSTILL: Final = 1.0
-_STARTER: Final = start_thread.__code__.co_filename
+_STARTER: Final = start_thread.__code__
 
 
 _numbers = itertools.count(1)
@@ -54,10 +54,6 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't start new thread" in str(error)
 
 
-class _Inside(threading.local):
-    pool: Any = None  # of the class: to miss an attribute costs more than all else
-
-
 class ThreadGuard:
     """What is known of, and done about, the threads that a program starts.
 
@@ -71,8 +67,7 @@ class ThreadGuard:
         self._lines = lines
         self._act = act
         self._tell = tell
-        self._known: dict[int, Frames] = {}
-        self._inside = _Inside()
+        self._inside: dict[int, Any] = {}  # by thread the executor that is about to start a worker
         self.executors: weakref.WeakSet[ThreadPoolExecutor] = weakref.WeakSet()
         self.refused = self.waited = self.held_back = 0
         self.full: dict[str, int] = {}  # by line, the longest queue at which somebody had to wait
@@ -83,13 +78,9 @@ class ThreadGuard:
 
     def install(self, patches: Patches) -> None:
         """Replace what starts threads."""
-        start = threading.Thread.start
         adjust = ThreadPoolExecutor._adjust_thread_count  # noqa: SLF001 - replaced as a whole
         submit = ThreadPoolExecutor.submit
         guard = self
-
-        def start_waiting(self: Any) -> None:
-            guard.start(self, start)
 
         def adjust_thread_count(self: Any) -> None:
             guard.adjust(self, adjust)
@@ -102,36 +93,62 @@ class ThreadGuard:
             setattr(future, POOL, number_of(self))
             return future
 
-        patches.set(threading.Thread, "start", start_waiting)
+        patches.set(threading.Thread, "start", self._start(threading.Thread.start))
         patches.set(ThreadPoolExecutor, "_adjust_thread_count", adjust_thread_count)
         if self._act:
             patches.set(ThreadPoolExecutor, "submit", submit_bounded)
 
     # ------------------------------------------------------------ one thread
 
-    def start(self, thread: Any, start: Callable[[Any], None]) -> None:
-        """Start a thread, and wait where that is refused."""
-        pool, frame = self._inside.pool, sys._getframe(2)  # noqa: SLF001 - the stack of whoever starts it
-        if pool is None and frame.f_code.co_filename == _STARTER:  # it waits by itself
-            start(thread)
-            return
-        if self._lines:
-            setattr(thread, STARTED_AT, frames_from(frame, self._known))
-        if pool is not None:
-            setattr(thread, POOL, number_of(pool))
-        patient = self._act and not (pool is not None and pool._threads)  # noqa: SLF001 - it has workers
-        if patient and _running() >= current_budget().threads:
-            self.held_back += 1
-            _wait(lambda: threading.active_count() < current_budget().threads)
-        try:
-            start(thread)
-        except RuntimeError as error:
-            if not is_refusal(error):
-                raise
-            self._note(error)
-            if not patient or not _wait(lambda: _started(thread, start)):
-                raise
-            self.waited += 1
+    def _start(self, start: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return what stands in for ``Thread.start``: all that each thread costs is in this one function."""
+        guard, lines, act, inside = self, self._lines, self._act, self._inside
+        frames = Starters().frames
+        frame_above, me, modules = sys._getframe, threading.get_ident, cast("Any", threading)  # noqa: SLF001 - the stack of whoever starts it
+        active, limbo = modules._active, modules._limbo  # noqa: SLF001 - what ``active_count`` counts, with a lock
+
+        def start_waiting(self: Any) -> None:
+            frame = frame_above(1)
+            code = frame.f_code
+            pool = inside.get(me()) if inside else None
+            if pool is not None:
+                setattr(self, POOL, number_of(pool))
+            elif code is _STARTER:  # it waits by itself
+                start(self)
+                return
+            if lines:
+                self._holdfast_frames = frames(frame, code)  # STARTED_AT, without a call
+            patient = act and (pool is None or not pool._threads)  # noqa: SLF001 - it has workers
+            if patient and len(active) + len(limbo) >= current_budget().threads:
+                guard.hold_back()
+            try:
+                start(self)
+            except RuntimeError as error:
+                if not is_refusal(error):
+                    raise
+                if not guard.start_again(self, start, error, patient=patient):
+                    raise
+
+        return start_waiting
+
+    def hold_back(self) -> None:
+        """Wait until the budget has room for one more thread, as long as that is waited for."""
+        self.held_back += 1
+        _wait(lambda: threading.active_count() < current_budget().threads)
+
+    def start_again(
+        self, thread: Any, start: Callable[[Any], None], error: BaseException, *, patient: bool
+    ) -> bool:
+        """Take note of a refused thread, and start it as soon as it can be had; whether it runs."""
+        self._note(error)
+        if not patient or not _wait(lambda: _started(thread, start)):
+            return False
+        self.waited += 1
+        return True
+
+    def forget(self) -> None:
+        """In a child after a fork: who was about to start a worker is another thread, which stayed behind."""
+        self._inside.clear()
 
     def _note(self, error: BaseException) -> None:
         self.refused += 1
@@ -147,7 +164,8 @@ class ThreadGuard:
         if self._act and has_workers and threading.active_count() >= current_budget().threads:
             self.held_back += 1
             return
-        self._inside.pool = pool
+        me = threading.get_ident()
+        self._inside[me] = pool
         try:
             adjust(pool)
         except RuntimeError as error:
@@ -155,7 +173,7 @@ class ThreadGuard:
                 raise
             self.held_back += 1
         finally:
-            self._inside.pool = None
+            self._inside.pop(me, None)
 
     def wait_for_room(self, pool: Any, queue: Any) -> None:
         """Hold back who submits faster than the workers work: for as long as these get on.
@@ -181,12 +199,6 @@ class ThreadGuard:
         else:
             self._still.pop(pool, None)
         self.held_s[line] = self.held_s.get(line, 0.0) + clock.now() - began
-
-
-def _running() -> int:
-    """``threading.active_count()`` without its lock, which here would be taken once more for each thread."""
-    known: Any = threading
-    return len(known._active) + len(known._limbo)  # noqa: SLF001 - what that counts
 
 
 def _started(thread: Any, start: Callable[[Any], None]) -> bool:
