@@ -165,6 +165,8 @@ def main() -> None:
     """Serve."""
     requests, mode, name = sys.argv[1:]
     listening = socket.create_server(("127.0.0.1", 0))
+    # As asyncio does for a socket of its own: else a head and a body that are sent apart wait for each other.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     port = str(listening.getsockname()[1])
     args = [sys.executable, "-S", "-E", "-c", CLIENT, port, requests, mode]
     todo = Requests()
