@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks [NAME ...] [--rounds N] [--quick] [--json FILE]``."""
+"""The command line: ``python -m benchmarks [NAME[/CASE] ...] [--rounds N] [--quick] [--json FILE]``."""
 
 import argparse
 import importlib
@@ -10,7 +10,7 @@ from typing import Any
 
 import benchmarks
 from benchmarks import machine, record
-from benchmarks.claim import Claim
+from benchmarks.claim import Case, Claim
 from benchmarks.interleave import CaseResult, run_case
 from benchmarks.report import case_lines, target_lines
 from benchmarks.targets import TARGETS
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         _print_list(known)
         return 0
-    chosen = [known[name] for name in options.names or known]
+    chosen = _chosen(options.names or list(known), known)
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     try:
         return _run(chosen, rounds, options)
@@ -46,17 +46,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(chosen: Sequence[Claim], rounds: int, options: argparse.Namespace) -> int:
+def _chosen(names: Sequence[str], known: dict[str, Claim]) -> list[tuple[Claim, list[Case]]]:
+    """What is asked for: claims, or single cases of them."""
+    chosen: list[tuple[Claim, list[Case]]] = []
+    for name in names:
+        claim_name, _, case = name.partition("/")
+        claim = known[claim_name]
+        chosen.append((claim, [claim.cases[case]] if case else list(claim.cases.values())))
+    return chosen
+
+
+def _run(
+    chosen: Sequence[tuple[Claim, list[Case]]], rounds: int, options: argparse.Namespace
+) -> int:
     output = _Output()
     where = machine.describe()
     head = output.lines(_head(where, quick=options.quick))
     results: list[tuple[Claim, list[CaseResult]]] = []
     body: list[str] = []
-    for claim in chosen:
+    for claim, wanted in chosen:
         body += output.lines([f"### {claim.name}", "", claim.says, ""])
         cases: list[CaseResult] = []
         results.append((claim, cases))
-        for case in claim.cases.values():
+        for case in wanted:
             result = run_case(
                 claim, case, rounds=rounds, quick=options.quick, progress=output.progress
             )
@@ -132,8 +144,8 @@ def _parse(arguments: Sequence[str] | None, known: dict[str, Claim]) -> argparse
     parser.add_argument(
         "names",
         nargs="*",
-        metavar="NAME",
-        help=f"claims to run; all if none is named: {', '.join(known)}",
+        metavar="NAME[/CASE]",
+        help=f"claims to run, or single cases of them; all if none is named: {', '.join(known)}",
     )
     parser.add_argument("--list", action="store_true", help="list claims, cases and variants")
     parser.add_argument(
@@ -143,9 +155,12 @@ def _parse(arguments: Sequence[str] | None, known: dict[str, Claim]) -> argparse
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all raw samples there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.names if name not in known]
-    if unknown:
-        parser.error(f"no such claim: {', '.join(unknown)}; there are {', '.join(known)}")
+    for name in options.names:
+        claim, _, case = name.partition("/")
+        if claim not in known:
+            parser.error(f"no such claim: {claim}; there are {', '.join(known)}")
+        if case and case not in known[claim].cases:
+            parser.error(f"{claim} has no case {case}; it has {', '.join(known[claim].cases)}")
     for path in (options.json, options.markdown):
         if path is not None and not path.parent.is_dir():  # before ten minutes of work, not after
             parser.error(f"there is no folder {path.parent}")

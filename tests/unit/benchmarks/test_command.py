@@ -22,10 +22,21 @@ def test_the_list_names_each_claim_and_case(capsys: pytest.CaptureFixture[str]):
     assert all(name in shown for claim in claims().values() for name in (claim.name, *claim.cases))
 
 
+def test_a_single_case_can_be_asked_for(capsys: pytest.CaptureFixture[str]):
+    """And nothing else of its claim runs."""
+    status = main(["calls/alone", "--quick", "--rounds", "1"])
+
+    shown = capsys.readouterr().out
+    assert status == 0
+    assert "**alone**" in shown
+    assert "**crowd**" not in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["stream"], "no such claim: stream; there are blocking"),
+        (["threads/nope"], "threads has no case nope; it has one, "),
         (["--rounds", "0"], "must be a whole number of at least 1, not '0'"),
         (["--json", "no/such/folder/file.json"], "there is no folder no/such/folder"),
     ],
