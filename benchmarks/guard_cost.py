@@ -7,8 +7,8 @@ A server (aiohttp's, uvicorn, the streams of asyncio, or ``http.server`` with it
 a process of its own; each request reads a file, and gathers three tasks where there is a loop. Instructions
 are counted by valgrind's cachegrind in a run with few and in one with more requests; the difference is the
 price of a request, without the start. Valgrind slows the program down and not the clock, so what a guard does
-each second would weigh many times what it does in earnest: the monitor's samples are an hour apart in these
-runs, and what they cost is another claim (``watch``). CPU time is that of the server between two requests,
+each second would weigh many times what it does in earnest: samples, and looks at the pools, are hours apart in
+these runs, and what they cost is another claim (``watch``). CPU time is that of the server between two requests,
 with a monitor as it is.
 """
 

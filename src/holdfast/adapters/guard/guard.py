@@ -43,7 +43,6 @@ from holdfast.watch.report_text import in_brief
 __all__ = ("Guard",)
 
 _LOG: Final = logging.getLogger("holdfast")
-_TICK: Final = 0.5
 
 
 class Guard:
@@ -76,7 +75,7 @@ class Guard:
         )
         self.parked = ParkedWorkers(lambda: list(self.threads.executors), act=act)
         self.monitor = self._new_monitor()
-        self._asked = Asked(self._answer, self._tick, _TICK)
+        self._asked = Asked(self._answer, self._tick, options.interval / 2)
         self._killed = Killed(self._ended_by)
         self._pid = os.getpid()
         self._over = False

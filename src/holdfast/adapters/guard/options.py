@@ -21,7 +21,7 @@ class GuardOptions:
         report: Where reports go, without the ending; ``%p`` is the process. Empty: only where something
             was found, into the working folder.
         log: A file for what the monitor says; empty is standard error.
-        interval: Seconds between two samples.
+        interval: Seconds between two samples; pools are looked at twice as often.
         threads: The budget of threads; 0 is what the machine gives.
         folder: The folder that was put in front of ``PYTHONPATH``.
         path: ``PYTHONPATH`` as it was; None if there was none.
