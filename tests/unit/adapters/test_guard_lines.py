@@ -9,16 +9,10 @@ import pytest
 from holdfast.adapters.guard.lines import Lines
 
 _LIBRARY = compile(
-    "def serve(accept, lines, listener):\n    return accept(lines, listener)\n",
+    "def serve(accept, listener):\n    return accept(listener)\n",
     f"{sysconfig.get_path('stdlib')}/library.py",
     "exec",
 )
-
-
-def accept(lines, listener):
-    made, _ = listener.accept()
-    lines.accepted(listener, made)
-    return made
 
 
 @pytest.fixture
@@ -29,6 +23,12 @@ def lines():
 
 
 @pytest.fixture
+def accept(lines):
+    """``accept`` as it is under guard."""
+    return lines.accepting(socket.socket.accept, lambda _: False)
+
+
+@pytest.fixture
 def serve():
     """A function of a library, which accepts for whoever calls it."""
     scope = {}
@@ -36,14 +36,16 @@ def serve():
     return scope["serve"]
 
 
-def test_connections_that_a_library_accepts_are_of_who_called_it_for_their_listener(lines, serve):
+def test_connections_that_a_library_accepts_are_of_who_called_it_for_their_listener(
+    lines, accept, serve
+):
     """The library's line is the same for both."""
 
     def one(listener):
-        return serve(accept, lines, listener)
+        return serve(accept, listener)
 
     def other(listener):
-        return serve(accept, lines, listener)
+        return serve(accept, listener)
 
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
@@ -51,26 +53,26 @@ def test_connections_that_a_library_accepts_are_of_who_called_it_for_their_liste
         for _ in range(2):
             for take, listener in zip((one, other), listeners, strict=True):
                 stack.enter_context(socket.create_connection(listener.getsockname()))
-                made.append(stack.enter_context(take(listener)))
+                made.append(stack.enter_context(take(listener)[0]))
         places = [lines.places()[each.fileno()].rpartition(".")[2] for each in made]
 
     assert places == ["one", "other"] * 2
 
 
-def test_a_connection_of_the_same_listener_at_another_line_is_of_that_line(lines):
+def test_a_connection_of_the_same_listener_at_another_line_is_of_that_line(lines, accept):
     """What is remembered of a listener is of one line."""
 
     def one(listener):
-        return accept(lines, listener)
+        return accept(listener)
 
     def other(listener):
-        return accept(lines, listener)
+        return accept(listener)
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         made = []
         for take in (one, other, one):
             stack.enter_context(socket.create_connection(listener.getsockname()))
-            made.append(stack.enter_context(take(listener)))
+            made.append(stack.enter_context(take(listener)[0]))
         places = [lines.places()[each.fileno()].rpartition(".")[2] for each in made]
 
     assert places == ["one", "other", "one"]

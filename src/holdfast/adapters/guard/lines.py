@@ -15,9 +15,9 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, Final
 from weakref import ref
 
@@ -69,20 +69,28 @@ class Held:
 
 
 class Lines:
-    """Who opened what. Any thread may call any method."""
+    """Who opened what. Any thread may call any method.
+
+    Attributes:
+        by_fd: The table: frames, a reference to the object if there is one, its kind, when it was opened.
+            Whoever stands in for an opener that is called very often writes into it by itself.
+        known: The frames of lines of the application that were met, under ``id(code) + f_lasti``.
+        mark: At a descriptor as high as this, :meth:`look` is to be called.
+        now: The clock.
+    """
 
     def __init__(self) -> None:
-        self._by_fd: dict[int, tuple[Frames, Any, str, float]] = {}
+        self.by_fd: dict[int, tuple[Frames, Any, str, float]] = {}
         self._databases: dict[str, Counter[Frames]] = {}
-        self._known: dict[int, Frames] = {}
+        self.known: dict[int, Frames] = {}
         self._acceptors: dict[int, tuple[Any, CodeType | None, int, Frames]] = {}
-        self._mark = _FIRST_LOOK
+        self.mark = _FIRST_LOOK
         self._peaks: dict[str, int] = {}
         self._stacks: dict[str, tuple[str, ...]] = {}
         self._collected: Counter[str] = Counter()
         self._before: tuple[list[tuple[Frames, Any]], int] | None = None
         self._looking = threading.Lock()
-        self._now = clock.current().now
+        self.now = clock.current().now
         gc.callbacks.append(self._on_gc)
 
     def close(self) -> None:
@@ -98,46 +106,63 @@ class Lines:
     def opened(self, fd: int, thing: object | None, kind: str, depth: int = 2) -> None:
         """Take note of a new descriptor, and of the object that has it, if one does."""
         frame = sys._getframe(depth)  # noqa: SLF001 - 2: above the function that stands in for the opener
-        known = self._known
+        known = self.known
         frames = known.get(id(frame.f_code) + frame.f_lasti)
         if frames is None:
             frames = frames_from(frame, known)
         if not frames:  # one of our own
-            self._by_fd.pop(fd, None)
+            self.by_fd.pop(fd, None)
             return
-        self._by_fd[fd] = (frames, None if thing is None else ref(thing), kind, self._now())
-        if fd >= self._mark:
+        self.by_fd[fd] = (frames, None if thing is None else ref(thing), kind, self.now())
+        if fd >= self.mark:
             self.look()
 
-    def opened_file(self, made: Any) -> None:
-        """Take note of a file that ``open`` has made; the same as ``opened`` with a call less."""
-        fd, frame, known = made.fileno(), sys._getframe(2), self._known  # noqa: SLF001 - as above
-        frames = known.get(id(frame.f_code) + frame.f_lasti)
-        if frames is None:
-            frames = frames_from(frame, known)
-        if not frames:
-            self._by_fd.pop(fd, None)
-            return
-        self._by_fd[fd] = (frames, ref(made), "file", self._now())
-        if fd >= self._mark:
-            self.look()
+    def accepting(
+        self, accept: Callable[[Any], Any], relieved: Callable[[OSError], bool]
+    ) -> Callable[[Any], Any]:
+        """Return ``accept`` that takes note of each connection: in one function, as it is called for each.
 
-    def accepted(self, listener: Any, made: Any) -> None:
-        """Take note of a connection, of the line that has accepted the first one of its listener."""
-        frame = sys._getframe(2)  # noqa: SLF001 - above the function that stands in for `accept`
-        refer, code, at, frames = self._acceptors.get(id(listener), _UNKNOWN)
-        if code is not frame.f_code or at != frame.f_lasti or refer() is not listener:
-            frames = frames_from(frame, self._known)
-            if len(self._acceptors) >= _LISTENERS:
-                self._acceptors.clear()
-            self._acceptors[id(listener)] = ref(listener), frame.f_code, frame.f_lasti, frames
-        fd = made.fileno()
-        if not frames:
-            self._by_fd.pop(fd, None)
-            return
-        self._by_fd[fd] = (frames, ref(made), ACCEPTED, self._now())
-        if fd >= self._mark:
-            self.look()
+        It is noted as of the line that has accepted the first one of its listener.
+
+        Args:
+            accept: The method as it was.
+            relieved: Whether to try again after an error.
+        """
+        lines, by_fd, acceptors, now = self, self.by_fd, self._acceptors, self.now
+        frame_above = sys._getframe  # noqa: SLF001 - the stack of whoever accepts
+
+        def accept_noted(self: Any) -> Any:
+            try:
+                made = accept(self)
+            except BlockingIOError:  # how each burst of connections ends
+                raise
+            except OSError as error:
+                if not relieved(error):
+                    raise
+                made = accept(self)
+            frame = frame_above(1)
+            refer, code, at, frames = acceptors.get(id(self), _UNKNOWN)
+            if code is not frame.f_code or at != frame.f_lasti or refer() is not self:
+                frames = lines.acceptor(self, frame)
+            connection = made[0]
+            fd = connection.fileno()
+            if not frames:
+                by_fd.pop(fd, None)
+                return made
+            by_fd[fd] = (frames, ref(connection), ACCEPTED, now())
+            if fd >= lines.mark:
+                lines.look()
+            return made
+
+        return accept_noted
+
+    def acceptor(self, listener: Any, frame: FrameType) -> Frames:
+        """Keep of which line the connections of ``listener`` are from now on."""
+        frames = frames_from(frame, self.known)
+        if len(self._acceptors) >= _LISTENERS:
+            self._acceptors.clear()
+        self._acceptors[id(listener)] = ref(listener), frame.f_code, frame.f_lasti, frames
+        return frames
 
     def connected(self, path: str) -> None:
         """Take note of a database connection, whose descriptors nobody tells."""
@@ -148,7 +173,7 @@ class Lines:
             counts = self._databases[path] = Counter()
         counts[caller_frames(2)[:1]] += 1
         count = _count()
-        if count is not None and count >= self._mark:
+        if count is not None and count >= self.mark:
             self.look()
 
     # ------------------------------------------------------------ who holds what
@@ -159,8 +184,8 @@ class Lines:
             return
         try:
             living = Counter(line for line, _, _ in self._living().values())
-            total = len(living) and max(sum(living.values()), self._mark)
-            self._mark = max(self._mark, total + max(_FIRST_LOOK, total // 2))
+            total = len(living) and max(sum(living.values()), self.mark)
+            self.mark = max(self.mark, total + max(_FIRST_LOOK, total // 2))
             for line, count in living.items():
                 if count > self._peaks.get(line, 0):
                     self._peaks[line] = count
@@ -197,10 +222,10 @@ class Lines:
 
     def _living(self) -> dict[int, tuple[str, str, float]]:
         """By descriptor its line, kind and age."""
-        now, found = self._now(), dict[int, tuple[str, str, float]]()
+        now, found = self.now(), dict[int, tuple[str, str, float]]()
         descriptors = open_descriptors()
         for each in descriptors:
-            entry = self._by_fd.get(each.fd)
+            entry = self.by_fd.get(each.fd)
             if entry is not None and _is_valid(each, entry):
                 kind = ACCEPTED if entry[2] == ACCEPTED else each.kind
                 found[each.fd] = (self._line(Site(entry[0])), kind, now - entry[3])
@@ -236,12 +261,12 @@ class Lines:
 
     def _on_gc(self, phase: str, info: Mapping[str, int]) -> None:
         """Objects with a descriptor that only the collector ends were dropped and not closed."""
-        if info.get("generation") != 2 or len(self._by_fd) + len(self._databases) == 0:  # noqa: PLR2004 - the oldest
+        if info.get("generation") != 2 or len(self.by_fd) + len(self._databases) == 0:  # noqa: PLR2004 - the oldest
             return
         if phase == "start":
             living = [
                 (entry[0], entry[1])
-                for entry in list(self._by_fd.values())
+                for entry in list(self.by_fd.values())
                 if entry[1] is not None and entry[1]() is not None
             ]
             self._before = (living, _count() or 0)

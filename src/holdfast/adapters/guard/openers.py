@@ -11,13 +11,15 @@ import os
 import selectors
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, cast
+from weakref import ref
 
 from holdfast.adapters._patches import Patches
 from holdfast.adapters.guard.lines import Lines
 from holdfast.adapters.guard.shortage import Shortage, is_shortage
+from holdfast.track._site import frames_from
 
 __all__ = ("Opened", "note_openers")
 
@@ -64,6 +66,37 @@ class Opener:
         return repr(self._original)
 
 
+class FileOpener(Opener):
+    """``open``, which takes note in the same function, as it is called for each file."""
+
+    def __init__(
+        self, original: Callable[..., Any], lines: Lines, shortage: Shortage, home: str
+    ) -> None:
+        super().__init__(original, None, shortage, home)
+        self._lines = lines
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Open a file."""
+        original, lines = self._original, self._lines
+        try:
+            made = original(*args, **kwargs) if kwargs else original(*args)
+        except OSError as error:
+            if not is_shortage(error) or not self._shortage.relieve(error):
+                raise
+            made = original(*args, **kwargs)
+        frame, fd = sys._getframe(1), made.fileno()  # noqa: SLF001 - the stack of whoever opens
+        frames = lines.known.get(id(frame.f_code) + frame.f_lasti)
+        if frames is None:
+            frames = frames_from(frame, lines.known)
+        if not frames:  # one of our own
+            lines.by_fd.pop(fd, None)
+            return made
+        lines.by_fd[fd] = (frames, ref(made), "file", lines.now())
+        if fd >= lines.mark:
+            lines.look()
+        return made
+
+
 def note_openers(patches: Patches, lines: Lines | None, shortage: Shortage) -> None:
     """Replace them.
 
@@ -82,16 +115,13 @@ def note_openers(patches: Patches, lines: Lines | None, shortage: Shortage) -> N
 
         return note
 
-    def put(owners: Sequence[ModuleType], name: str, note: Callable[[Any], None]) -> None:
-        original = getattr(owners[0], name, None)
-        if original is not None:
-            opener = Opener(
-                original, note if opened is not None else None, shortage, owners[0].__name__
-            )
-            for owner in owners:
-                patches.set(owner, name, opener)
-
-    put((io, builtins), "open", lines.opened_file if lines is not None else of_kind("any"))
+    files = (
+        Opener(io.open, None, shortage, io.__name__)
+        if lines is None
+        else FileOpener(io.open, lines, shortage, io.__name__)
+    )
+    for owner in (io, builtins):
+        patches.set(owner, "open", files)
     for name, kind in {
         "open": "any",
         "pipe": "pipe",
@@ -103,7 +133,10 @@ def note_openers(patches: Patches, lines: Lines | None, shortage: Shortage) -> N
         "pidfd_open": "pidfd",
         "timerfd_create": "timerfd",
     }.items():
-        put((os,), name, of_kind(kind))
+        original = getattr(os, name, None)
+        if original is not None:
+            note = of_kind(kind) if opened is not None else None
+            patches.set(os, name, Opener(original, note, shortage, os.__name__))
     _sockets(patches, lines, shortage)
     patches.after_import("sqlite3", lambda module: _sqlite(patches, module, opened, shortage))
 
@@ -111,23 +144,8 @@ def note_openers(patches: Patches, lines: Lines | None, shortage: Shortage) -> N
 def _sockets(patches: Patches, lines: Lines | None, shortage: Shortage) -> None:
     opened = lines.opened if lines is not None else None
     accept = socket.socket.accept
-    accepted = lines.accepted if lines is not None else None
-
-    def accept_again(self: Any) -> Any:
-        try:
-            made = accept(self)
-        except BlockingIOError:  # how each burst of connections ends
-            raise
-        except OSError as error:
-            if not is_shortage(error) or not shortage.relieve(error):
-                raise
-            made = accept(self)
-        if accepted is not None:
-            accepted(self, made[0])
-        return made
-
     patches.set(socket.socket, "__init__", _new_socket(accept, lines, shortage))
-    patches.set(socket.socket, "accept", accept_again)
+    patches.set(socket.socket, "accept", _accept(accept, lines, shortage))
     epoll = getattr(selectors, "EpollSelector", None)
     if opened is not None and epoll is not None:
         begin = epoll.__init__
@@ -137,6 +155,25 @@ def _sockets(patches: Patches, lines: Lines | None, shortage: Shortage) -> None:
             opened(self.fileno(), self, "epoll")
 
         patches.set(epoll, "__init__", selector)
+
+
+def _accept(
+    accept: Callable[[Any], Any], lines: Lines | None, shortage: Shortage
+) -> Callable[[Any], Any]:
+    def relieved(error: OSError) -> bool:
+        return is_shortage(error) and shortage.relieve(error)
+
+    def accept_again(self: Any) -> Any:
+        try:
+            return accept(self)
+        except BlockingIOError:  # how each burst of connections ends
+            raise
+        except OSError as error:
+            if not relieved(error):
+                raise
+            return accept(self)
+
+    return accept_again if lines is None else lines.accepting(accept, relieved)
 
 
 def _new_socket(accept: Any, lines: Lines | None, shortage: Shortage) -> Callable[..., None]:
