@@ -7,7 +7,9 @@ from holdfast.testing.clock import FakeClock
 from holdfast.testing.leaks import assert_no_leaks, holdings
 
 settings.register_profile(
-    "holdfast", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    "holdfast",
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("holdfast")
 
