@@ -30,7 +30,7 @@ from holdfast.pools._process_worker import WorkerProcess
 from holdfast.pools._stream_engine import SLICE, StreamOptions
 from holdfast.pools._stream_input import QUICK_INPUTS
 from holdfast.pools._threads import finalize
-from holdfast.pools._timer import TIMER
+from holdfast.pools._timer import TIMER, Later
 from holdfast.pools._window import WIDEST
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class ProcessStreamEngine(ProcessInput):
             if delay > 0.0:
                 self._delayed += 1
         if delay > 0.0:
-            TIMER.watch(_Later(lambda: self._retry(item)), delay)
+            TIMER.watch(Later(lambda: self._retry(item)), delay)
         else:
             self.put_back(item)
         return True
@@ -325,16 +325,3 @@ class ProcessStreamEngine(ProcessInput):
         """Stop, from the consumer's ``__del__``."""
         self._left = self.exhausted = True
         finalize(self.close_soon, self.lock, Bridge.lock, *self.end_locks())
-
-
-class _Later:
-    """Does something on the timer's thread."""
-
-    __slots__ = ("_do",)
-
-    def __init__(self, do: Callable[[], None]) -> None:
-        self._do = do
-
-    def expire(self) -> None:
-        """It is time."""
-        self._do()

@@ -19,7 +19,6 @@ even that be interrupted, an idle worker finds out that it was sent when it has 
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 from holdfast._core.clock import Clock
 from holdfast._core.latch import open_latch
@@ -31,24 +30,12 @@ from holdfast.pools._idle import IdleStack
 from holdfast.pools._pressure import tell
 from holdfast.pools._supply import SUPPLY, serve_in_turn
 from holdfast.pools._threads import name_thread, start_thread
-from holdfast.pools._timer import TIMER
+from holdfast.pools._timer import TIMER, Later
 from holdfast.pools._worker import Work, Worker
 
 __all__ = ("Hiring",)
 
 log = logging.getLogger("holdfast.pools")
-
-
-class _Later:
-    """Does something for a crew on the timer's thread."""
-
-    __slots__ = ("_do",)
-
-    def __init__(self, do: Callable[[], None]) -> None:
-        self._do = do
-
-    def expire(self) -> None:
-        self._do()
 
 
 class Hiring(ABC):
@@ -222,7 +209,7 @@ class Hiring(ABC):
         pause = SUPPLY.refused(self.now())
         text = "pool %r: the system refused a thread (%s); %d serve the queue"
         log.warning(text, self.admission.name, str(error), len(self._workers))
-        TIMER.remind(_Later(self.hire), pause)
+        TIMER.remind(Later(self.hire), pause)
 
     def _give_up(self, worker: Worker) -> None:
         """Under the lock: a worker that has not begun never will."""

@@ -14,6 +14,7 @@ import contextlib
 import os
 import threading
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
+from collections.abc import Callable
 from typing import Protocol
 
 from holdfast._core import clock
@@ -22,7 +23,7 @@ from holdfast._core.loops import loop_state
 from holdfast._core.wheel import Wheel
 from holdfast.pools._threads import start_thread
 
-__all__ = ("TIMER", "Timed", "Timer", "patient")
+__all__ = ("TIMER", "Later", "Timed", "Timer", "patient")
 
 _LINGER = 1.0
 _LONGEST_LOOK = 0.1
@@ -180,6 +181,19 @@ class _StandIn:
         loop = _get_running_loop()
         if pause is not None and loop is not None:
             loop_state(loop).watch(self, pause)  # once in vain, perhaps, if there is a thread now
+
+
+class Later:
+    """Does something on the timer's thread, once."""
+
+    __slots__ = ("_do",)
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do = do
+
+    def expire(self) -> None:
+        """It is time."""
+        self._do()
 
 
 TIMER = Timer()

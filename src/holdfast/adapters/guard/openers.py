@@ -52,12 +52,16 @@ class Opener:
         try:
             made = original(*args, **kwargs) if kwargs else original(*args)
         except OSError as error:
-            if not is_shortage(error) or not self._shortage.relieve(error):
+            if not self._relieved(error):
                 raise
             made = original(*args, **kwargs)
         if note is not None:
             note(made)
         return made
+
+    def _relieved(self, error: OSError) -> bool:
+        """Whether to call the function once more."""
+        return is_shortage(error) and self._shortage.relieve(error)
 
     def __reduce__(self) -> str:
         return self.__name__
@@ -81,7 +85,7 @@ class FileOpener(Opener):
         try:
             made = original(*args, **kwargs) if kwargs else original(*args)
         except OSError as error:
-            if not is_shortage(error) or not self._shortage.relieve(error):
+            if not self._relieved(error):
                 raise
             made = original(*args, **kwargs)
         frame, fd = sys._getframe(1), made.fileno()  # noqa: SLF001 - the stack of whoever opens
