@@ -11,12 +11,21 @@ cost of ``call_soon_threadsafe``) is closed when the loop shuts down its asynchr
 States of a mailbox: idle -> armed (one wake-up is on its way) -> idle ...; closed from either.
 ``post`` appends first and looks at the flag second; ``_deliver`` clears the flag first and takes
 letters second. So each letter is seen by the wake-up under way, or sends one of its own.
+
+The wake-up is sent without a lock. To write to the descriptor lets go of the interpreter, so whoever
+held one meanwhile would have to wait for the interpreter before letting go of it; with many threads in
+line for the interpreter, all that have a result would then line up for that lock, and each hand-over of
+it would cost a turn of the interpreter. Two threads may send a wake-up each, which does no harm. That
+nobody writes to a descriptor that is closed, and perhaps somebody else's by then: who writes enters
+itself in ``_writers`` first and reads the descriptor second; who closes takes the descriptor away first
+and waits for those in ``_writers`` second, for as long as their writes take, which never block.
 """
 
 import asyncio
 import contextlib
 import math
 import os
+import sys
 import threading
 import weakref
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
@@ -24,6 +33,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
+from holdfast._core.clock import SystemClock
 from holdfast._core.wheel import Wheel
 
 __all__ = (
@@ -99,6 +109,7 @@ class LoopState:
         "_timer_at",
         "_wake_fd",
         "_wheel",
+        "_writers",
         "armed",
         "burst",
         "closing",
@@ -120,6 +131,7 @@ class LoopState:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._wake_fd = -1
+        self._writers: dict[object, int] = {}  # who is about to use the descriptor: its thread
         self.closing = False
         self.kept: set[object] = set()  # what runs here, and nobody else may hold: asyncio does not
         self._closer: AsyncGenerator[None] | None = None
@@ -157,32 +169,43 @@ class LoopState:
 
         Named as a latch's method, because worker threads keep it among those they have to release.
         """
-        with self._lock:
-            if not self.armed and self.letters:
-                self._wake()
+        if not self.armed and self.letters:
+            self._wake()
 
     def _post_first(self, letter: Letter) -> bool:
-        with self._lock:
-            # Held across the wake-up, so that the descriptor can't be closed and reused under it.
-            if self.armed or self._wake():
-                return True
-        return self._take_back(letter)
+        return self._wake() or self._take_back(letter)
 
     def _wake(self) -> bool:
+        """Send a wake-up; False if the loop is closed."""
         loop = self._loop()
         if self.closing or loop is None or loop.is_closed():
             return False
-        if self._wake_fd >= 0:
-            # Set before the write, because the loop may run before the write returns.
-            self.armed = True
-            os.eventfd_write(self._wake_fd, 1)
-            return True
+        if self._wake_fd < 0:
+            return self._wake_plainly(loop)
+        token = object()
         try:
-            loop.call_soon_threadsafe(self._deliver)
-        except RuntimeError:  # closed since
-            return False
-        self.armed = True  # the delivery that clears it waits for our lock
-        return True
+            self._writers[token] = threading.get_ident()
+            fd = self._wake_fd
+            if fd >= 0:
+                # Set before the write, because the loop may run before the write returns.
+                self.armed = True
+                os.eventfd_write(fd, 1)
+                return True
+        finally:
+            self._writers.pop(token, None)
+        return self._wake_plainly(loop)
+
+    def _wake_plainly(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Do the same without a descriptor."""
+        with self._lock:
+            if self.armed:
+                return True
+            try:
+                loop.call_soon_threadsafe(self._deliver)
+            except RuntimeError:  # closed since
+                return False
+            self.armed = True  # the delivery that clears it waits for our lock
+            return True
 
     def _take_back(self, letter: Letter) -> bool:
         """The loop is closed: whether the letter was delivered all the same, just before."""
@@ -278,14 +301,23 @@ class LoopState:
         The loop may still run a little: what is posted from now on goes the plain way.
         """
         loop = self._loop()
+        fd, self._wake_fd = self._wake_fd, -1
+        self._wait_for_writers()
         with self._lock:
-            fd, self._wake_fd = self._wake_fd, -1
-            self.armed = False
+            self.armed = False  # by those writers, perhaps: what they have woken us for comes below
         if fd >= 0:
             if loop is not None and not loop.is_closed():
                 loop.remove_reader(fd)
             self._release_fd()
         self._deliver()
+
+    def _wait_for_writers(self) -> None:
+        """Wait for other threads; not for one that is not there, in the child of a fork."""
+        while True:
+            there = {*sys._current_frames()} - {threading.get_ident()}  # noqa: SLF001 - documented
+            if there.isdisjoint(self._writers.copy().values()):
+                return
+            SystemClock.sleep(0)  # lets them have the interpreter; a fake clock would not
 
     def _hook_close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Have :meth:`end` called before the loop closes; there is no other word of that."""

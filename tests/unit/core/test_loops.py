@@ -330,6 +330,96 @@ def test_a_loop_whose_generators_were_shut_down_still_works():
     assert (len(letter.delivered_on), len(due.at), work.done) == (1, 1, 1)
 
 
+@needs_eventfd
+def test_who_wakes_the_loop_keeps_nobody_else_from_going_on(monkeypatch, runner):
+    """A write lets go of the interpreter: to wait for its end would be a turn of the interpreter each."""
+    writing, go_on = threading.Event(), threading.Event()
+    real, first = os.eventfd_write, []
+
+    def slowly(fd, value):
+        if not first:
+            first.append(fd)
+            writing.set()
+            assert go_on.wait(10)
+        real(fd, value)
+
+    letters = [_Letter() for _ in range(3)]
+
+    async def main():
+        state = await _state()
+        monkeypatch.setattr(os, "eventfd_write", slowly)
+        poster = threading.Thread(target=lambda: state.post(letters[0]), daemon=True)
+        poster.start()
+        assert writing.wait(10)
+        posted = [_in_thread(lambda: state.post(letters[1]))]
+        state.armed = False  # as a delivery leaves it that is due to another wake-up
+        posted.append(_in_thread(lambda: state.post(letters[2])))
+        while not all(letter.delivered_on for letter in letters):
+            await asyncio.sleep(0)
+        go_on.set()
+        poster.join()
+        return posted
+
+    assert runner.run(main()) == [True, True]
+    assert [len(letter.delivered_on) for letter in letters] == [1, 1, 1]
+
+
+@needs_eventfd
+def test_the_descriptor_is_closed_only_when_nobody_is_about_to_write_to_it(monkeypatch, new_loop):
+    """By then the number might be somebody else's file."""
+    steps, writing, closing, go_on = [], threading.Event(), threading.Event(), threading.Event()
+    real = os.eventfd_write
+
+    def late(fd, value):
+        writing.set()
+        assert go_on.wait(10)
+        real(fd, value)  # an OSError if it is closed
+        steps.append("written")
+
+    loop = new_loop()
+    state = loop.run_until_complete(_state())
+    state._release_fd.detach()  # this test closes it
+    fd = state._wake_fd
+    state._release_fd = lambda: steps.append("closed")
+    monkeypatch.setattr(os, "eventfd_write", late)
+    letter, answers = _Letter(), []
+    poster = threading.Thread(target=lambda: answers.append(state.post(letter)), daemon=True)
+    poster.start()
+    assert writing.wait(10)
+
+    def close():
+        closing.set()
+        loop.close()
+
+    closer = threading.Thread(target=close, daemon=True)
+    closer.start()
+    assert closing.wait(10)
+    closer.join(0.05)
+    steps.append("let go")
+    go_on.set()
+    closer.join()
+    poster.join()
+    os.close(fd)
+
+    assert steps == ["let go", "written", "closed"]
+    assert len(letter.delivered_on) == answers[0] == 1
+
+
+@needs_eventfd
+def test_a_wake_up_that_a_fork_has_cut_off_is_not_waited_for(new_loop):
+    """In the child the thread that was about to write is not there, and never will have written."""
+    loop = new_loop()
+    state = loop.run_until_complete(_state())
+    gone = threading.Thread(target=lambda: None)
+    gone.start()
+    gone.join()
+    state._writers[object()] = gone.ident
+
+    loop.close()
+
+    assert state.post(_Letter()) is False
+
+
 @pytest.mark.race
 @pytest.mark.usefixtures("wake_up", "tiny_switches")
 def test_letters_posted_while_loops_end_are_delivered_or_refused():
