@@ -10,7 +10,7 @@ from holdfast._core.loops import LoopState, at_loop_end, loop_state
 from holdfast.errors import QueueTimeout, Rejected
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock_notes import Level, note
-from holdfast.pools._entry import WAITING, Entry
+from holdfast.pools._entry import RUNNING, WAITING, Entry
 from holdfast.pools._pressure import LISTENERS, tell_of
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._threads import finalize
@@ -32,8 +32,11 @@ class Waiter:
 
     The hand-over has three steps: claimed (under the admission's lock), in transit (a letter to the
     loop, if the permit comes from another thread), received. A coroutine that leaves before the first
-    withdraws; before the third it marks itself gone, and the permit is passed on by whoever delivers;
-    after the third it gives the permit back itself, or its loop does, which closes before it goes on.
+    withdraws; before the third it cancels its future, and the permit is passed on by whoever delivers;
+    after the third, which sets the future's result, it gives the permit back itself, or its loop does,
+    which closes before it goes on.
+
+    A hundred thousand of them may wait, so it has no more attributes than it needs.
     """
 
     __slots__ = (
@@ -42,7 +45,6 @@ class Waiter:
         "error",
         "future",
         "mailbox",
-        "received",
         "state",
     )
     counted = True
@@ -55,7 +57,6 @@ class Waiter:
         self.mailbox: LoopState = loop_state(loop)
         self.future: asyncio.Future[None] = loop.create_future()
         self.state = WAITING
-        self.received = False
         self.error: Rejected | None = None
         self.due: float | None = None
         fresh = core.fresh
@@ -66,9 +67,12 @@ class Waiter:
 
     def leave_line(self) -> None:
         """Whoever waited will not go on: to leave the line, or let the permit go to the next."""
-        if not self.core.admission.withdraw(self) and self.received:
-            self.received = False
+        if not self.core.admission.withdraw(self) and self._has_permit():
             self.core.pass_on_unused(self)
+
+    def _has_permit(self) -> bool:
+        """On the loop: whether the permit has come, and nobody has gone on with it or passed it on."""
+        return self.state == RUNNING and self.future.done() and not self.future.cancelled()
 
     def granted(self) -> bool:
         """Bring the permit to the loop."""
@@ -77,7 +81,6 @@ class Waiter:
             return self.mailbox.post(self)
         if future.done() or self.mailbox.closing:  # as _receive() does, without the call
             return False
-        self.received = True
         future.set_result(None)
         return True
 
@@ -92,9 +95,21 @@ class Waiter:
     def _receive(self) -> bool:
         if self.future.done() or self.mailbox.closing:
             return False
-        self.received = True
         self.future.set_result(None)
         return True
+
+    def broken_off(self, error: BaseException) -> None:
+        """On the loop: ``error`` ends the wait."""
+        self.core.safely(error, self.leave_line)
+        if self.due is not None:
+            self.mailbox.unwatch(self, self.due)
+
+    def come(self) -> None:
+        """On the loop: the wait has ended, with the permit; or with a refusal, which is raised."""
+        if self.due is not None:
+            self.mailbox.unwatch(self, self.due)
+        if self.error is not None:
+            raise self.error
 
     def accepted(self) -> None:
         """Nothing to do: it waits for the permit anyway."""
@@ -149,26 +164,21 @@ class AsyncCore:
 
     async def wait_for_permit(self, queue_timeout: float | None) -> None:
         """Stand in line; returns with a permit, or raises without one."""
-        loop = asyncio.get_running_loop()
-        waiter = Waiter(self, loop)
-        admission = self.admission
-        admission.line_up(waiter, may_block=True)
+        # A frame of this is kept for as long as it waits: the fewer names, the less a session holds.
+        waiter = Waiter(self, asyncio.get_running_loop())
+        self.admission.line_up(waiter, may_block=True)
         if queue_timeout is not None:
             waiter.due = waiter.mailbox.watch(waiter, queue_timeout)
         # A permit may have come free since the caller looked; one that comes free from now on goes to the
         # line by itself. And a rate always goes this way.
-        if admission.in_flight < admission.ceiling or admission.gate is not None:
+        if self.admission.in_flight < self.admission.ceiling or self.admission.gate is not None:
             self.pump()
         try:
             await waiter.future
         except BaseException as error:
-            self.safely(error, waiter.leave_line)
+            waiter.broken_off(error)
             raise
-        finally:
-            if waiter.due is not None:
-                waiter.mailbox.unwatch(waiter, waiter.due)
-        if waiter.error is not None:
-            raise waiter.error
+        waiter.come()
 
     def safely(self, error: BaseException, fn: Callable[[], None]) -> None:
         """Run ``fn`` in a coroutine that ``error`` ends.

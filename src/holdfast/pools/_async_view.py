@@ -134,39 +134,36 @@ class AsyncCalls:
         Cost:
             ``benchmarks/bench_calls.py``.
         """
-        core = self._core
-        options = self._options
-        timeout = options.timeout
-        admission = core.admission
-        timings = admission.timings
-        if timings.skip:  # most of the quick ones: no call for them
-            timings.skip -= 1
+        # A frame of this is kept for as long as the call waits: few names, so that a session holds little.
+        timeout = self._options.timeout
+        admission = self._core.admission
+        if admission.timings.skip:  # most of the quick ones: no call for them
+            admission.timings.skip -= 1
             timing = None
         else:
-            timing = timings.begin(core.clock.now, admission.in_line())
-        until = inherited()
-        if until is not None or options.special:
-            timeout = await enter(core, options, until, args, kwargs)
-            fn = options.around(fn, timeout)
+            timing = admission.timings.begin(self._core.clock.now, admission.in_line())
+        if inherited() is not None or self._options.special:
+            timeout = await enter(self._core, self._options, inherited(), args, kwargs)
+            fn = self._options.around(fn, timeout)
         elif not admission.try_enter():
-            await core.wait_for_permit(options.queue_timeout)
+            await self._core.wait_for_permit(self._options.queue_timeout)
         if timing is not None:
             timing.start()
         try:
             if timeout is None:
                 value = await fn(*args, **kwargs)
             else:
-                value = await run_within(core, timeout, fn, args, kwargs)
+                value = await run_within(self._core, timeout, fn, args, kwargs)
         except BaseException as error:
-            core.safely(error, core.fail)
+            self._core.safely(error, self._core.fail)
             if timing is not None:
                 timing.end()
             raise
         then = admission.leave(ok=True)
         if then is not None:
-            core.pass_on(then)
+            self._core.pass_on(then)
         elif admission.gate is not None:
-            core.arm_gate()
+            self._core.arm_gate()
         if timing is not None:
             timing.end()
         return value

@@ -93,10 +93,6 @@ async def stand_in_line(waiter: Waiter, patience: float | None) -> None:
     try:
         await waiter.future
     except BaseException as error:
-        core.safely(error, waiter.leave_line)
+        waiter.broken_off(error)
         raise
-    finally:
-        if waiter.due is not None:
-            waiter.mailbox.unwatch(waiter, waiter.due)
-    if waiter.error is not None:
-        raise waiter.error
+    waiter.come()
