@@ -34,6 +34,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from holdfast._core.clock import SystemClock
+from holdfast._core.on_loop import before_close, keep, kept
 from holdfast._core.wheel import Wheel
 
 __all__ = (
@@ -75,16 +76,17 @@ def loop_state(loop: asyncio.AbstractEventLoop) -> "LoopState":
     The state lives on the loop object, so that it lives exactly as long.
     """
     try:
-        state: LoopState = loop.__dict__[_KEY]
-    except KeyError:
-        state = loop.__dict__[_KEY] = LoopState(loop)
+        state: LoopState = getattr(loop, _KEY)
+    except AttributeError:
+        state = LoopState(loop)
+        keep(loop, _KEY, state)
     return state
 
 
 def end_pass_here() -> None:
     """Do what the loop that runs in this thread, if one does, has put off to the end of its pass."""
     loop = _get_running_loop()
-    if loop is not None and (state := loop.__dict__.get(_KEY)) is not None:
+    if loop is not None and (state := kept(loop, _KEY)) is not None:
         state.end_pass()
 
 
@@ -320,17 +322,14 @@ class LoopState:
             SystemClock.sleep(0)  # lets them have the interpreter; a fake clock would not
 
     def _hook_close(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Have :meth:`end` called before the loop closes; there is no other word of that."""
-        close = loop.close
+        """Have :meth:`end` called before the loop closes."""
         state = weakref.ref(self)
 
-        def close_after_the_last_letters() -> None:
-            alive = state()
-            if alive is not None and not loop.is_running():  # else the loop refuses to close
+        def end() -> None:
+            if (alive := state()) is not None:
                 alive.end()
-            close()
 
-        loop.__dict__["close"] = close_after_the_last_letters  # this loop's alone
+        before_close(loop, end)
 
     def end(self) -> None:
         """The loop is about to close: deliver what has been posted, refuse everything from now on.

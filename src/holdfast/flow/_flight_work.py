@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from holdfast._core.loops import LoopState, loop_state
+from holdfast._core.on_loop import before_close, keep, kept
 from holdfast.flow._flight_ring import INSIDE, ring_lock, shown
 from holdfast.flow._flight_run import OPEN, Call, Run, Work
 from holdfast.pools._threads import finalize
@@ -186,18 +187,17 @@ def _led_on(loop: asyncio.AbstractEventLoop) -> set[_TaskWork]:
     ``asyncio.run`` cancels all tasks before. A loop that is simply closed does not, and nobody would
     ever tell those who wait in other loops and threads.
     """
-    try:
-        led: set[_TaskWork] = loop.__dict__[_KEY]
-    except KeyError:
-        led = set[_TaskWork]()
-        loop.__dict__[_KEY] = led
-        close = loop.close
+    led: set[_TaskWork] | None = kept(loop, _KEY)
+    return _hook_close(loop) if led is None else led
 
-        def close_with_the_runs() -> None:
-            if not loop.is_running():  # else the loop refuses to close
-                for work in tuple(led):
-                    work.loop_closed()
-            close()
 
-        loop.__dict__["close"] = close_with_the_runs
+def _hook_close(loop: asyncio.AbstractEventLoop) -> set[_TaskWork]:
+    led = set[_TaskWork]()
+    keep(loop, _KEY, led)
+
+    def abort() -> None:
+        for work in tuple(led):
+            work.loop_closed()
+
+    before_close(loop, abort)
     return led

@@ -22,6 +22,7 @@ from asyncio.events import _get_running_loop  # None outside a loop, without an 
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from holdfast._core.loops import LoopState, loop_state
+from holdfast._core.on_loop import keep, kept
 from holdfast.pools._deadlock_later import look
 from holdfast.pools._entry import WAITING, Entry
 
@@ -89,16 +90,18 @@ def note(entry: object, admission: "Admission") -> "Level":
     """
     loop = _get_running_loop()
     assert loop is not None  # noqa: S101 - it runs whoever is about to wait
-    try:
-        fresh = loop.__dict__[_KEY][id(admission)].fresh
-    except KeyError:
-        pools: dict[int, PoolNotes] = loop.__dict__.setdefault(_KEY, {})
+    pools: dict[int, PoolNotes] | None = kept(loop, _KEY)
+    if pools is None:
+        pools = {}
+        keep(loop, _KEY, pools)
+    notes = pools.get(id(admission))
+    if notes is None:
         notes = pools[id(admission)] = PoolNotes(pools, admission, loop_state(loop))
-        fresh = notes.fresh
+    fresh = notes.fresh
     fresh.waits.append(entry)
     if not fresh.armed:
         fresh.arm()
-    return cast("Level", fresh)
+    return fresh
 
 
 def note_call(call: object, admission: "Admission") -> None:
@@ -154,11 +157,6 @@ class PoolNotes:
         if not level.armed:
             level.arm()
 
-    def progress(self) -> int:
-        """Changes whenever a call of the pool has ended."""
-        counters = self.admission.counters
-        return counters.completed + counters.failed
-
     def close_if_idle(self) -> None:
         """Nothing of the pool is kept when none of its calls is waited for."""
         if not any(level.waits or level.armed for level in self._levels.values()):
@@ -182,13 +180,13 @@ class Level:
     def arm(self) -> None:
         """Come back when the pause is over."""
         self.armed = True
-        self._mark = self._notes.progress()
+        self._mark = self._notes.admission.progress()
         self.mailbox.watch(self, FIRST_LOOK * 2**self._number)
 
     def expire(self) -> None:
         """On the loop: the pause is over. Look, unless the pool has gone on meanwhile."""
         self.armed = False
-        if self._notes.progress() != self._mark:
+        if self._notes.admission.progress() != self._mark:
             self._forget_those_gone()
             if self.waits:
                 self.arm()

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from holdfast._core.clock import now
 from holdfast._core.loops import LoopState
+from holdfast._core.on_loop import keep, kept
 from holdfast.pools._admission import Admission
 from holdfast.pools._deadlock_later import look_at_line
 from holdfast.pools._deadlock_notes import FIRST_LOOK, LONGEST_PAUSE
@@ -60,20 +61,15 @@ class Standing:
     def _arm(self, pause: float) -> None:
         self._armed, self._pause = True, pause
         self._home[id(self._admission)] = self
-        self._mark = self._progress()
+        self._mark = self._admission.progress()
         self._due = self.mailbox.watch(self, pause)
-
-    def _progress(self) -> int:
-        """Changes whenever a call of the pool has ended."""
-        counters = self._admission.counters
-        return counters.completed + counters.failed
 
     def expire(self) -> None:
         """On the loop: the pause is over. Look, unless the pool has gone on meanwhile."""
         self._armed = False
         if not self._admission.in_line():
             self._home.pop(id(self._admission), None)
-        elif self._progress() != self._mark:
+        elif self._admission.progress() != self._mark:
             self._arm(self._first)
         else:
             pause, began = min(2 * self._pause, LONGEST_PAUSE), now()
@@ -92,7 +88,10 @@ def standing_here(admission: Admission, mailbox: LoopState) -> Standing:
     """The calls of the loop that runs in this thread, in the line of that pool; kept while they wait."""
     loop = _get_running_loop()
     assert loop is not None  # noqa: S101 - it has brought them
-    pools: dict[int, Standing] = loop.__dict__.setdefault(_KEY, {})
+    pools: dict[int, Standing] | None = kept(loop, _KEY)
+    if pools is None:
+        pools = {}
+        keep(loop, _KEY, pools)
     return pools.get(id(admission)) or Standing(pools, admission, mailbox)
 
 

@@ -107,6 +107,12 @@ class Ledger:
         """Calls that wait for somebody else's permit."""
         return max(0, self.in_line() - max(0, self.ceiling - self.in_flight))
 
+    def progress(self) -> int:
+        """Changes whenever a call, or an item of a stream, has ended."""
+        with self.lock:
+            items = sum(tally.completed + tally.failed for tally in self._tallies)
+            return self.counters.completed + self.counters.failed + items
+
     def open_tally(self, tally: Tally) -> None:
         """Count the items of one more stream among the pool's calls."""
         with self.lock:

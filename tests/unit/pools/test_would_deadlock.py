@@ -151,7 +151,7 @@ def test_a_loop_in_a_worker_waits_while_another_worker_can_end():
             outcome = await pool.run(_one)
             for _ in range(100):  # until the next look
                 await asyncio.sleep(0.01)
-                if not (kept := asyncio.get_running_loop().__dict__["_holdfast_standing"]):
+                if not (kept := asyncio.get_running_loop()._holdfast_standing):
                     break
             return outcome, kept
 

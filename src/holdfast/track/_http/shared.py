@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from holdfast._core.on_loop import before_close, keep, kept
 from holdfast.track._http.plan import Held, Plan, of_purpose
 from holdfast.track._http.sweeper import Sweeper
 from holdfast.track._http.tickets import HttpStats
@@ -57,16 +58,14 @@ class Clients:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.shared: dict[tuple[str, str], Shared] = {}
         self._end = LoopEnd(self.aclose)  # they live as long as the loop, on which they stand
-        close = loop.close
 
-        def close_after_the_clients() -> None:
-            if not loop.is_running() and not loop.is_closed():
+        def close() -> None:
+            if not loop.is_closed():
                 if self.shared:
                     loop.run_until_complete(self.aclose())
                 self._end.forget()
-            close()
 
-        loop.__dict__["close"] = close_after_the_clients  # this loop's alone
+        before_close(loop, close)
 
     def get(self, plan: Plan, make: Callable[[Plan], Shared]) -> Shared:
         """Return the client of a purpose; see :func:`of_purpose`."""
@@ -97,7 +96,8 @@ def clients_here() -> Clients:
             "you need it"
         )
         raise RuntimeError(msg) from None
-    clients: Clients | None = loop.__dict__.get(_KEY)
+    clients: Clients | None = kept(loop, _KEY)
     if clients is None:
-        clients = loop.__dict__[_KEY] = Clients(loop)
+        clients = Clients(loop)
+        keep(loop, _KEY, clients)
     return clients
