@@ -23,6 +23,7 @@ Assumes: everything but ``close_soon`` and ``resume`` runs on the engine's loop.
 
 import asyncio
 import contextlib
+import sys
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from collections.abc import AsyncIterable, Callable, Iterable
 from contextvars import copy_context
@@ -56,6 +57,7 @@ class AsyncStreamEngine(StreamEngine):
         "core",
         "mailbox",
         "pass_open",
+        "room_until",
         "slice_end",
         "stopping",
         "unborn",
@@ -72,6 +74,7 @@ class AsyncStreamEngine(StreamEngine):
         self.core = core
         self._workers: set[AsyncWorker] = set()
         self._turn: AsyncTurn | None = None
+        self.room_until = 0  # items before this one may be pulled, whatever the consumer does
         self.unborn = 0  # workers that were hired and have not begun
         self._owed = False  # somebody was not hired because there were enough
         self.stopping = False
@@ -104,6 +107,7 @@ class AsyncStreamEngine(StreamEngine):
         self._ended = loop.create_future()
         feed = self._open_source(on_item=self.hire, on_end=self._fed)
         if feed is not None:
+            self.room_until = sys.maxsize  # the feed looks to that
             feed.start(loop)
         else:
             self.hire()
@@ -113,6 +117,12 @@ class AsyncStreamEngine(StreamEngine):
     def on_loop(self) -> bool:
         """Whether this is the engine's loop."""
         return _get_running_loop() is self._loop
+
+    def find_room(self) -> int:
+        """The consumer has taken some, perhaps: the first item now for which there is no room."""
+        window = self.window
+        self.room_until = window.next - len(window.ready) + window.size
+        return self.room_until
 
     # ------------------------------------------------------------ hiring
 

@@ -34,6 +34,7 @@ class WorkerHost(Protocol):
     options: StreamOptions
     feed: Feed | None
     next_index: int
+    room_until: int
     unborn: int
     stopping: bool
     exhausted: bool
@@ -48,6 +49,10 @@ class WorkerHost(Protocol):
     @property
     def take(self) -> Callable[[], Any]:
         """Where the next item comes from."""
+        ...
+
+    def find_room(self) -> int:
+        """The consumer has taken some, perhaps: the first item now for which there is no room."""
         ...
 
     def hire(self) -> None:
@@ -123,8 +128,7 @@ class AsyncWorker:
         engine = self.engine
         engine.unborn -= 1
         window = engine.window
-        ready, held, size, ordered = window.ready, window.held, window.size, window.ordered
-        append = ready.append
+        held, ordered, append = window.held, window.ordered, window.ready.append
         fn, take, now = engine.fn, engine.take, engine.clock.now
         fed, timed, plain = (
             engine.feed is not None,
@@ -156,7 +160,7 @@ class AsyncWorker:
                 else:
                     engine.open_pass(time)
             index = engine.next_index
-            if not fed and index - window.next + len(ready) >= size:
+            if index >= engine.room_until and index >= engine.find_room():
                 if index != stalled_at:  # a consumer that keeps up makes room within one pass
                     stalled_at = index
                     await asyncio.sleep(0)
@@ -176,9 +180,9 @@ class AsyncWorker:
             except BaseException as error:  # noqa: BLE001 - the input's error ends the stream, whatever it is
                 engine.input_failed(error)
                 return
-            engine.next_index = index + 1
+            engine.next_index = following = index + 1
             if not fed:
-                window.pulled = index + 1
+                window.pulled = following
             if fresh:
                 fresh = False
                 engine.hire()
@@ -219,7 +223,7 @@ class AsyncWorker:
                     value = Outcome(index, item, value, None, 1, time - began)
             if ordered and index == window.next and not held:  # window.put, without the call
                 append(value)
-                window.next = index + 1
+                window.next = following
                 if window.waiter is not None:
                     window.wake()
             else:
