@@ -44,7 +44,7 @@ __all__ = ("ThreadStreamEngine",)
 
 log = logging.getLogger("holdfast.pools")
 
-_AHEAD: Final = 16
+_AHEAD: Final = 64
 """Most items that are taken ahead at once, for any thread of the stream to run."""
 
 
@@ -258,7 +258,7 @@ class ThreadStreamEngine(StreamInput):
         return False
 
     def express_outcome(
-        self, turn: ThreadTurn, value: object, seconds: float
+        self, turn: ThreadTurn, item: object, value: object, seconds: float
     ) -> tuple[object, bool]:
         """What to hand over for the turn's item, and whether there is anything."""
         error, turn.error = turn.error, None
@@ -273,7 +273,7 @@ class ThreadStreamEngine(StreamInput):
                     return None, False
         elif not self.window.outcomes:
             return value, True
-        return Outcome[Any](turn.index, turn.item, value, error, attempts, seconds), True
+        return Outcome[Any](turn.index, item, value, error, attempts, seconds), True
 
     def _pulled_nothing(self, turn: ThreadTurn, *, exhausted: bool) -> bool:
         with self.lock:

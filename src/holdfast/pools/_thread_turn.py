@@ -49,7 +49,7 @@ class TurnHost(Protocol):
         ...
 
     def express_outcome(
-        self, turn: "ThreadTurn", value: object, seconds: float
+        self, turn: "ThreadTurn", item: object, value: object, seconds: float
     ) -> tuple[object, bool]:
         """What to hand over for the turn's item, and whether there is anything."""
         ...
@@ -153,7 +153,7 @@ class ThreadTurn:
             self.put()
             return self in engine.turns
 
-    def _run_express(self) -> bool:
+    def _run_express(self) -> bool:  # noqa: C901 - the loop that every item pays for, kept in one frame
         """Run items from an input that never waits, without a lock for each of them.
 
         They are taken from the engine's line and put where the consumer finds them, each by one step
@@ -166,9 +166,9 @@ class ThreadTurn:
         timings, skip, weight = admission.timings, 0, 1
         copy = copy_context
         base = copy()
-        time = since = now()
+        began = since = now()
         while True:
-            if (admission.contended or rivals.starved) and time - since >= SLICE:
+            if (admission.contended or rivals.starved) and now() - since >= SLICE:
                 return engine.end_turn(self)
             try:
                 index, item = pop()
@@ -176,29 +176,32 @@ class ThreadTurn:
                 if not engine.fill_line(self):
                     return False
                 continue
-            self.index, self.item, self.began = index, item, time
+            self.index = index
+            skip -= 1
+            usual = plain
+            if skip < 0 or not plain:  # of the quick ones, one in a few is timed
+                began = now()
             try:
                 value = fn(item)
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the consumer
+                self.item = item
                 self._try_again(error)
-                value, self.value = self.value, None
-            began, time = time, now()
-            skip -= 1
+                value, self.value, self.item = self.value, None, None
+                usual = False
             if skip < 0:
-                timings.record(-1.0, time - began, weight)
+                timings.record(-1.0, now() - began, weight)
                 weight = timings.stride
                 skip = weight - 1
-            if self.error is not None or self.attempts > 1 or not plain:
-                value, keep = engine.express_outcome(self, value, time - began)
-            else:
-                keep = True
+            keep = True
+            if not usual:
+                value, keep = engine.express_outcome(self, item, value, now() - began)
             if keep:
                 key = index if ordered else sequence()
                 held[key] = value
                 if window.waiter is not None and key == window.next:
                     window.wake()
             self.index = -1
-            value = item = self.item = None
+            value = item = None
             try:
                 if copy() != base:
                     return True
