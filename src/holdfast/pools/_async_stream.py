@@ -27,6 +27,7 @@ import sys
 from asyncio.events import _get_running_loop  # None outside a loop, without an exception
 from collections.abc import AsyncIterable, Callable, Iterable
 from contextvars import copy_context
+from operator import length_hint
 from typing import Any, Final, cast
 
 from holdfast._core.latch import closed_lock
@@ -37,6 +38,7 @@ from holdfast.pools._async_turn import AsyncTurn, LoopWord
 from holdfast.pools._async_worker import AsyncWorker, WorkerHost
 from holdfast.pools._bridge import Bridge
 from holdfast.pools._stream_engine import SLICE, StreamEngine, StreamOptions
+from holdfast.pools._stream_input import QUICK_INPUTS
 
 __all__ = ("AsyncStreamEngine",)
 
@@ -48,6 +50,7 @@ class AsyncStreamEngine(StreamEngine):
     """Runs one stream's items as coroutines."""
 
     __slots__ = (
+        "_counted",
         "_ended",
         "_latch",
         "_owed",
@@ -83,6 +86,7 @@ class AsyncStreamEngine(StreamEngine):
         self._sweeper: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] | None = None
         self._latch = closed_lock()
+        self._counted = False  # whether the input can tell how many items are left
         self.mailbox = cast("LoopState", None)  # set by start, before anyone can post
 
     # ------------------------------------------------------------ begin
@@ -110,6 +114,7 @@ class AsyncStreamEngine(StreamEngine):
             self.room_until = sys.maxsize  # the feed looks to that
             feed.start(loop)
         else:
+            self._counted = type(self._source) in QUICK_INPUTS
             self.hire()
         if self.options.timeout is not None:
             self._sweep()
@@ -136,10 +141,15 @@ class AsyncStreamEngine(StreamEngine):
         else:
             self.mailbox.post(LoopWord(self.hire))
 
-    def hire(self) -> None:
-        """One more worker, if there is something for it to do, or a place in line for it."""
+    def hire(self, taking: int = 0) -> None:
+        """One more worker, if there is something for it to do, or a place in line for it.
+
+        ``taking`` is how many items are about to be taken by whoever asks.
+        """
         if self.exhausted or self.stopping or self._turn is not None:
             return
+        if self._counted and self._workers and length_hint(self._source) <= self.unborn + taking:
+            return  # they are for those who have not begun; and whoever works will look again
         if len(self._workers) >= min(self.width, self.admission.limit):
             self._owed = True
             return
@@ -277,7 +287,7 @@ class AsyncStreamEngine(StreamEngine):
         self.slice_end = time + SLICE + _YIELD * len(self._workers)
         self._loop.call_soon(self._close_pass)
         if not self.unborn and len(self._workers) < self.admission.limit and self._suspended():
-            self.hire()
+            self.hire(1)
 
     def _suspended(self) -> bool:
         """Whether items that have started are waiting for something: then more workers are of use."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Final
 
-from holdfast._core import loops
+from holdfast._core import on_loop
 from holdfast._core.clock import Clock
 from holdfast._core.loops import loop_state
 from holdfast.pools._admission import Admission
@@ -26,7 +26,7 @@ __all__ = (
 )
 
 
-_LOOPS: Final = (os.path.dirname(asyncio.__file__), loops.__file__)  # noqa: PTH120 - pathlib takes milliseconds
+_LOOPS: Final = (os.path.dirname(asyncio.__file__), on_loop.__file__)  # noqa: PTH120 - pathlib takes milliseconds
 """Where a loop is closed: the hook of our own stands in between."""
 
 

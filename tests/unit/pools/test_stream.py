@@ -727,3 +727,40 @@ def test_a_function_that_cannot_be_called_is_told_at_once():
     """With what was given."""
     with pytest.raises(TypeError, match="fn must be callable"):
         holdfast.stream("nothing", [1])
+
+
+def test_items_that_a_list_gets_while_it_is_streamed_are_run_too():
+    """Work that finds more work: as many as there are when somebody looks for the next one."""
+    todo = [3]
+
+    async def visit(depth):
+        await asyncio.sleep(0)
+        if depth:
+            todo.extend([depth - 1, depth - 1])
+        return depth
+
+    async def main():
+        async with AsyncPool(4) as pool:
+            return [depth async for depth in pool.stream(visit, todo)]
+
+    assert sorted(asyncio.run(main())) == sorted(todo) == [0] * 8 + [1] * 4 + [2] * 2 + [3]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+@pytest.mark.parametrize("kind", [list, tuple, iter], ids=["list", "tuple", "iterator"])
+def test_no_more_coroutines_begin_than_there_are_items(count, kind):
+    """Nobody is hired to find a counted input empty; and no item is missed for it."""
+    tasks = set()
+
+    async def note(item):
+        tasks.add(asyncio.current_task())
+        await asyncio.sleep(0)
+        tasks.update(task for task in asyncio.all_tasks() if task.get_name() == "holdfast:stream")
+        return item
+
+    async def main():
+        async with AsyncPool(10) as pool:
+            return [item async for item in pool.stream(note, kind(list(range(count))))]
+
+    assert asyncio.run(main()) == list(range(count))
+    assert len(tasks) <= count
