@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from holdfast import AsyncPool, ProcessPool, ThreadPool
 from holdfast.errors import PoolClosed
+from holdfast.limits import Retry
 
 pytestmark = pytest.mark.system
 
@@ -187,6 +190,41 @@ async def test_a_drain_without_a_bound_lets_a_stream_go_on(pool):
     assert came == list(range(500))
 
 
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+def test_the_end_of_a_with_block_lets_a_stream_go_on(somewhere, kind):
+    """Other calls wait for the only permit, so it needs several turns; and has them."""
+    came, begun = [], threading.Event()
+
+    def consume_here(pool):
+        for one in pool.stream(sum, [range(20_000)] * 200, buffer=1_000):
+            came.append(one)
+            begun.set()
+
+    with KINDS[kind](1, name="closing") as pool:
+        consumer = somewhere.submit(consume_here, pool)
+        assert begun.wait(20)
+        others = [pool.submit(abs, -n) for n in range(20)]
+
+    assert consumer.result(20) is None
+    assert came == [sum(range(20_000))] * 200
+    assert [other.result(0) for other in others] == list(range(20))
+
+
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+@pytest.mark.parametrize("how", [{"wait": False}, {"cancel_futures": True}], ids=str)
+def test_a_shutdown_that_does_not_wait_for_all_lets_no_stream_go_on(somewhere, kind, how):
+    """Of an input without an end, it would keep the pool for ever."""
+    came, source = [], Source()
+    pool = KINDS[kind](1, name="closing")
+    consumer = somewhere.submit(consume, pool.stream(abs, source), came)
+    assert source.flows.wait(20)
+
+    pool.shutdown(**how)
+
+    assert isinstance(consumer.result(20), PoolClosed)
+    assert came == list(range(len(came)))
+
+
 def test_a_stream_that_gave_its_permit_away_does_not_hang_when_its_pool_closes():
     """What it had taken ahead is not run, and the consumer is told."""
     pool, came = ThreadPool(1, name="closing"), []
@@ -215,3 +253,20 @@ def test_a_stream_that_gave_its_permit_away_does_not_hang_when_its_pool_closes()
     assert not hangs
     assert isinstance(came[-1], PoolClosed)
     assert blocking.result(20) is None
+
+
+@pytest.mark.parametrize("more", [{}, {"timeout": LONG}, {"retry": Retry(attempts=2)}], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stream_keeps_the_pool_that_nobody_else_holds(kind, more):
+    """A pool that is forgotten closes, which is no reason for a stream to end halfway."""
+    step = step_of(AsyncPool(1)) if kind == "coroutines" else abs
+    made = KINDS[kind](2, name="forgotten")
+    forgotten = weakref.ref(made)
+    outcomes = iter((made.options(**more) if more else made).stream(step, range(50), buffer=2))
+    del made
+
+    assert list(outcomes) == list(range(50))
+    del outcomes
+    gc.collect()
+
+    assert forgotten() is None

@@ -309,12 +309,12 @@ class Admission(Permits):
         """Admit nothing any more; what waits is refused, or still gets its turn.
 
         Args:
-            refuse_waiting: What waits is refused, and streams are cut off.
-            keep_turns: Streams under way still have turns, until :meth:`end_turns`.
+            refuse_waiting: What waits is refused.
+            keep_turns: Streams under way still have turns, until :meth:`end_turns`; else they are cut off.
         """
         with self.lock:
             self.closed = True
-            if refuse_waiting or not keep_turns:
+            if not keep_turns:
                 self.turns_refused = True
             self.room = self.door = 0
             waiting: list[Entry] = list(self._blocked)
@@ -328,7 +328,7 @@ class Admission(Permits):
         for entry in waiting:
             entry.refuse(self.refusal(self.why_closed, "it closed before the call could start"))
         call_all(watchers)
-        if refuse_waiting:
+        if not keep_turns:
             self.cut_off_streams()
 
     def end_turns(self) -> None:

@@ -11,13 +11,12 @@ from holdfast._core.future import CallFuture
 from holdfast._core.outcome import Outcome
 from holdfast.limits import Retry
 from holdfast.pools._async_core import AsyncCore
-from holdfast.pools._async_stream import AsyncStreamEngine
 from holdfast.pools._async_submit import AsyncCall
 from holdfast.pools._deadline_calls import DeadlineAsyncCall
 from holdfast.pools._deadline_run import run_within
 from holdfast.pools._keyed import IdempotencyKey
 from holdfast.pools._options import UNSET, Options, Ranked, Unset
-from holdfast.pools._ranked_stream import RankedAsyncStream
+from holdfast.pools._ranked_stream import async_stream
 from holdfast.pools._ranked_wait import enter
 from holdfast.pools._reserve import kept_or_raise, with_reserve
 from holdfast.pools._stats import PoolStats
@@ -329,10 +328,8 @@ class AsyncCalls:
             retry=retry,
             on_end=on_end,
         )
-        rank, until = self._options.rank, inherited()
-        if rank is None and until is None:
-            return Stream(AsyncStreamEngine(self._core, fn, items, options))
-        return Stream(RankedAsyncStream(self._core, fn, items, options, rank=rank, until=until))
+        more = self._options.rank, inherited()
+        return Stream(async_stream(self._core, fn, items, options, more), self._pool)
 
     @overload
     async def gather(

@@ -168,7 +168,7 @@ class GuardedStream(Stream[Any]):
     __slots__ = ("_inner", "_outcomes")
 
     def __init__(self, inner: Stream[Any], *, outcomes: bool) -> None:
-        super().__init__(inner._engine)  # noqa: SLF001 - a stream around a stream
+        super().__init__(inner._engine, inner._pool)  # noqa: SLF001 - a stream around a stream
         self._inner = inner
         self._outcomes = outcomes
 

@@ -276,9 +276,9 @@ class ProcessCore(Ends):
             elif self.admission.withdraw(entry):
                 entry.refuse(self.admission.refusal(PoolClosed, "it was shut down"))
 
-    def close(self, *, refuse_waiting: bool) -> None:
-        """Admit nothing any more; what waits is refused, or still gets its turn."""
-        self.admission.close(refuse_waiting=refuse_waiting)
+    def close(self, *, refuse_waiting: bool, keep_turns: bool = False) -> None:
+        """Admit nothing any more; see :meth:`Admission.close`."""
+        self.admission.close(refuse_waiting=refuse_waiting, keep_turns=keep_turns)
 
     def stop_when_idle(self) -> None:
         """End the processes when what was accepted has ended."""

@@ -195,7 +195,7 @@ class ProcessCalls(ThreadCalls):
             idempotent=self._idempotent,
             pace=self._options.pace,
         )
-        return Stream(engine)
+        return Stream(engine, self._pool)
 
     def _prepare(self, call: ProcessCall) -> None:
         """Pickle the call, and give it the options of this view."""

@@ -21,37 +21,48 @@ from holdfast.pools._thread_core import ThreadCore
 from holdfast.pools._thread_stream import ThreadStreamEngine
 from holdfast.pools._timer import TIMER
 
-__all__ = ("RankedAsyncStream", "RankedThreadStream")
+__all__ = ("async_stream", "thread_stream")
+
+
+def async_stream(
+    core: AsyncCore,
+    fn: Callable[[Any], Any],
+    items: Iterable[Any] | AsyncIterable[Any],
+    options: StreamOptions,
+    more: tuple[Any, float | None],
+) -> AsyncStreamEngine:
+    """What runs a stream of coroutines; ``more`` is its rank, and when it has to be over."""
+    rank, until = more
+    if rank is None and until is None:
+        return AsyncStreamEngine(core, fn, items, options)
+    engine = RankedAsyncStream(core, fn, items, options)
+    engine.rank, engine.until, engine.due = rank, until, None
+    return engine
+
+
+def thread_stream(
+    core: ThreadCore,
+    fn: Callable[[Any], Any],
+    items: Iterable[Any] | AsyncIterable[Any],
+    options: StreamOptions,
+    more: tuple[Any, float | None],
+) -> ThreadStreamEngine:
+    """What runs a stream of blocking calls; ``more`` is its rank, and when it has to be over."""
+    rank, until = more
+    if rank is None and until is None:
+        return ThreadStreamEngine(core, fn, items, options)
+    engine = RankedThreadStream(core, fn, items, options)
+    engine.rank, engine.until, engine.due = rank, until, None
+    return engine
 
 
 class RankedAsyncStream(AsyncStreamEngine):
-    """A stream of coroutines with a rank, a deadline, or both.
-
-    Args:
-        core: As for any stream.
-        fn: As for any stream.
-        items: As for any stream.
-        options: As for any stream.
-        rank: What its turns say of it in line.
-        until: When it has to be over, on the pool's clock; None is never.
-    """
+    """A stream of coroutines with a rank, a deadline, or both; made by :func:`async_stream`."""
 
     __slots__ = ("due", "rank", "until")
-
-    def __init__(
-        self,
-        core: AsyncCore,
-        fn: Callable[[Any], Any],
-        items: Iterable[Any] | AsyncIterable[Any],
-        options: StreamOptions,
-        *,
-        rank: Any,
-        until: float | None,
-    ) -> None:
-        super().__init__(core, fn, items, options)
-        self.rank = rank
-        self.until = until
-        self.due: float | None = None
+    rank: Any  # what its turns say of it in line
+    until: float | None  # when it has to be over, on the pool's clock; None is never
+    due: float | None
 
     def start(self, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Begin, if there is time left; raises a ``Rejected`` if there is none."""
@@ -79,24 +90,12 @@ class RankedAsyncStream(AsyncStreamEngine):
 
 
 class RankedThreadStream(ThreadStreamEngine):
-    """A stream of blocking calls with a rank, a deadline, or both; see above for the arguments."""
+    """A stream of blocking calls with a rank, a deadline, or both; made by :func:`thread_stream`."""
 
     __slots__ = ("due", "rank", "until")
-
-    def __init__(
-        self,
-        core: ThreadCore,
-        fn: Callable[[Any], Any],
-        items: Iterable[Any] | AsyncIterable[Any],
-        options: StreamOptions,
-        *,
-        rank: Any,
-        until: float | None,
-    ) -> None:
-        super().__init__(core, fn, items, options)
-        self.rank = rank
-        self.until = until
-        self.due: float | None = None
+    rank: Any  # as above
+    until: float | None
+    due: float | None
 
     def start(self, loop: asyncio.AbstractEventLoop | None) -> bool:
         """Begin, if there is time left; raises a ``Rejected`` if there is none."""

@@ -254,10 +254,10 @@ class ThreadCore(Bursts):
             elif self.admission.withdraw(entry):
                 entry.refuse(self.admission.refusal(PoolClosed, "it was shut down"))
 
-    def close(self, *, refuse_waiting: bool) -> None:
-        """Admit nothing any more; what waits is refused, or still gets its turn."""
+    def close(self, *, refuse_waiting: bool, keep_turns: bool = False) -> None:
+        """Admit nothing any more; see :meth:`Admission.close`."""
         end_pass_here()
-        self.admission.close(refuse_waiting=refuse_waiting)
+        self.admission.close(refuse_waiting=refuse_waiting, keep_turns=keep_turns)
 
     def let_go(self) -> None:
         """The pool was forgotten: what was accepted still runs, then the threads end."""

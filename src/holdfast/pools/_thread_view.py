@@ -17,13 +17,12 @@ from holdfast.pools._deadline_calls import DeadlineLoopCall, DeadlineSubmittedCa
 from holdfast.pools._entry import WAITING
 from holdfast.pools._keyed import IdempotencyKey
 from holdfast.pools._options import UNSET, Options, Unset
-from holdfast.pools._ranked_stream import RankedThreadStream
+from holdfast.pools._ranked_stream import thread_stream
 from holdfast.pools._reserve import kept_or_raise, with_reserve
 from holdfast.pools._stats import PoolStats
 from holdfast.pools._stream_engine import StreamOptions
 from holdfast.pools._thread_calls import LoopCall, SubmittedCall
 from holdfast.pools._thread_core import ThreadCore
-from holdfast.pools._thread_stream import ThreadStreamEngine
 from holdfast.pools.deadline import inherited
 from holdfast.pools.stream import Stream
 
@@ -333,10 +332,8 @@ class ThreadCalls:
             retry=retry,
             on_end=on_end,
         )
-        rank, until = self._options.rank, inherited()
-        if rank is None and until is None:
-            return Stream(ThreadStreamEngine(self._core, fn, items, options))
-        return Stream(RankedThreadStream(self._core, fn, items, options, rank=rank, until=until))
+        more = self._options.rank, inherited()
+        return Stream(thread_stream(self._core, fn, items, options, more), self._pool)
 
     @overload
     async def gather(

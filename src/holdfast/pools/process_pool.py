@@ -262,7 +262,9 @@ class ProcessPool(ProcessCalls, Governed, Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Admit nothing any more and, with ``wait``, block until what was accepted has ended.
 
-        The standard ``Executor.shutdown``: calls in the queue still run, unless ``cancel_futures``.
+        The standard ``Executor.shutdown``: calls in the queue still run, unless ``cancel_futures``. A stream
+        goes on while it keeps the pool busy, with ``wait``; without it, or with ``cancel_futures``, it pulls
+        nothing more.
 
         An event loop that has the pool as its default executor calls this when it closes. The pool
         stays open then, because other loops may have it as well; whoever made it closes it.
@@ -271,13 +273,14 @@ class ProcessPool(ProcessCalls, Governed, Executor):
             return
         self._ended = True
         core = self._core
-        core.close(refuse_waiting=False)
+        core.close(refuse_waiting=False, keep_turns=wait and not cancel_futures)
         if cancel_futures:
             core.cancel_waiting()
         if not wait:
             core.stop_when_idle()
             return
         wait_idle(core.admission, core.clock, None)
+        core.admission.end_turns()
         core.stop()
         core.join(None)
 

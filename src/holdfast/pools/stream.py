@@ -87,6 +87,7 @@ class Stream(Generic[R]):
 
     Args:
         engine: What runs the items; made by a pool's ``stream``.
+        pool: Whose permits it takes; kept for as long as somebody iterates, since a pool that is forgotten closes.
 
     Example:
         >>> from holdfast.pools import ThreadPool
@@ -95,22 +96,23 @@ class Stream(Generic[R]):
         ['A', 'B']
     """
 
-    __slots__ = ("_engine", "_taken")
+    __slots__ = ("_engine", "_pool", "_taken")
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, pool: object) -> None:
         self._engine = engine
+        self._pool = pool
         self._taken = False
 
     def __aiter__(self) -> AsyncIterator[R]:
         self._take()
-        return _AsyncOutcomes(self._engine)
+        return _AsyncOutcomes(self._engine, self._pool)
 
     def __iter__(self) -> Iterator[R]:
         if _get_running_loop() is not None:
             msg = "a stream in a coroutine would freeze its event loop with `for`; use `async for`"
             raise RuntimeError(msg)
         self._take()
-        return _BlockingOutcomes(self._engine)
+        return _BlockingOutcomes(self._engine, self._pool)
 
     def _take(self) -> None:
         if self._taken:
@@ -179,10 +181,11 @@ class Stream(Generic[R]):
 class _Outcomes:
     """The consumer's end. When it goes, by ``break`` or otherwise, the stream closes."""
 
-    __slots__ = ("_engine", "_pop", "_ready", "_window")
+    __slots__ = ("_engine", "_pool", "_pop", "_ready", "_window")
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, pool: object) -> None:
         self._engine = engine
+        self._pool = pool
         self._window = engine.window
         self._ready = engine.window.ready
         self._pop = engine.window.ready.popleft
@@ -218,8 +221,8 @@ class _AsyncWaiter:
 class _AsyncOutcomes(_Outcomes):
     __slots__ = ("__weakref__", "_loop", "_same_loop")
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, pool: object) -> None:
+        super().__init__(engine, pool)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._same_loop = False
 
@@ -295,8 +298,8 @@ class _BlockingWaiter:
 class _BlockingOutcomes(_Outcomes):
     __slots__ = ("_started", "_waiter")
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, pool: object) -> None:
+        super().__init__(engine, pool)
         self._started = False
         self._waiter = _BlockingWaiter()
 

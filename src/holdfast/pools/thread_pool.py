@@ -244,7 +244,8 @@ class ThreadPool(ThreadCalls, Governed, ThreadPoolExecutor):
         """Admit nothing any more and, with ``wait``, block until what was accepted has ended.
 
         The standard ``Executor.shutdown``: calls in the queue still run, unless
-        ``cancel_futures``. Calls that were abandoned are not waited for.
+        ``cancel_futures``. Calls that were abandoned are not waited for. A stream goes on while it keeps
+        the pool busy, with ``wait``; without it, or with ``cancel_futures``, it pulls nothing more.
 
         An event loop that has the pool as its default executor calls this when it closes. The pool
         stays open then, because other loops may have it as well; whoever made it closes it.
@@ -253,11 +254,12 @@ class ThreadPool(ThreadCalls, Governed, ThreadPoolExecutor):
             return
         self._ended = True
         for core in self._cores():
-            core.close(refuse_waiting=False)
+            core.close(refuse_waiting=False, keep_turns=wait and not cancel_futures)
             if cancel_futures:
                 core.cancel_waiting()
             if wait:
                 wait_idle(core.admission, core.clock, None)
+                core.admission.end_turns()
             core.crew.stop()
             if wait:
                 self._join(core)
