@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from holdfast.watch._ages import AGES, Ages, Living
 from holdfast.watch._counts import Counts
@@ -122,6 +122,7 @@ def test_the_interval_of_a_pace_holds_the_true_one_nine_times_in_ten(seed):
     limit=st.integers(600, 2000),
     hours=st.integers(1, 5),
 )
+@example(base=477.0, per_minute=0.5, limit=600, hours=4)
 def test_the_time_left_of_an_even_leak_is_the_room_over_the_pace(base, per_minute, limit, hours):
     """And lies between its own ends."""
     counts = Counts()

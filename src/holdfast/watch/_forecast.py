@@ -94,8 +94,8 @@ def left_until(limit: float, counts: Counts, at: float, grown: Sequence[float], 
     crest = crests[min(int(_CREST * len(crests)), len(crests) - 1)]
     highest = max(high for _, _, high in rest)
     lowest = mean(low for _, low, _ in lately)
-    return Left(
-        max(0.0, room - crest) / pace.per_s if pace.per_s else inf,
-        max(0.0, room - highest) / pace.high if pace.high else inf,
-        max(0.0, room - lowest) / pace.low if pace.low else inf,
-    )
+    about = max(0.0, room - crest) / pace.per_s if pace.per_s else inf
+    soon = max(0.0, room - highest) / pace.high if pace.high else inf
+    late = max(0.0, room - lowest) / pace.low if pace.low else inf
+    # A count is as of a moment near a birth, before it or after it: one more or less, where few are left.
+    return Left(about, min(soon, about), max(late, about))
