@@ -288,7 +288,8 @@ class ProcessCore(Ends):
 
     def let_go(self) -> None:
         """The pool was forgotten: what was accepted still runs, then the processes end."""
-        self.close(refuse_waiting=False)
+        # Its streams have been left, too; to cut them off would take a lock of each, here in a collection.
+        self.close(refuse_waiting=False, keep_turns=True)
         self.stop_when_idle()
 
     def end_all(self) -> None:

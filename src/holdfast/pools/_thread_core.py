@@ -261,7 +261,8 @@ class ThreadCore(Bursts):
 
     def let_go(self) -> None:
         """The pool was forgotten: what was accepted still runs, then the threads end."""
-        self.admission.close(refuse_waiting=False)
+        # Its streams have been left, too; to cut them off would take a lock of each, here in a collection.
+        self.admission.close(refuse_waiting=False, keep_turns=True)
         self.crew.stop()
 
     def report_survivors(self) -> bool:

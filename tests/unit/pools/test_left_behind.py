@@ -17,6 +17,10 @@ async def _one():
     return 1
 
 
+def _same(item):
+    return item
+
+
 def _watched():
     return len(TIMER._wheel)
 
@@ -217,6 +221,41 @@ async def test_a_submitted_coroutine_that_nobody_holds_is_kept_until_it_has_ende
 
         waits[0]().set()
         assert await asyncio.wait_for(pool.run(_one), 20) == 1
+
+
+def test_a_pool_that_is_forgotten_waits_for_no_lock_of_its_streams():
+    """The collector may come in a thread that holds one, while an input makes its stream wait."""
+    inside, release = threading.Event(), threading.Event()
+
+    def slow():
+        yield 1
+        inside.set()
+        assert release.wait(20)
+
+    pool = ThreadPool(1)
+    outcomes = iter(pool.stream(_same, slow()))
+    engine = outcomes._engine
+    assert next(outcomes) == 1
+    assert inside.wait(20)
+    del outcomes  # the stream is left, and a thread is still in its input
+
+    forgotten, over = [pool], threading.Event()
+    del pool
+
+    def forget():
+        with engine.lock:
+            forgotten.clear()
+            gc.collect()
+        over.set()
+
+    thread = threading.Thread(target=forget, daemon=True)
+    thread.start()
+    went_on = over.wait(20)
+    release.set()
+    thread.join(20)
+    engine.core.crew.join(None)
+
+    assert went_on
 
 
 # ---------------------------------------------------------------- who stands in line behind a stream
