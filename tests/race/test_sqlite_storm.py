@@ -14,7 +14,7 @@ pytestmark = pytest.mark.race
 
 SCHEMA = "CREATE TABLE note (word TEXT PRIMARY KEY, pair INTEGER);"
 INSERT = "INSERT INTO note VALUES (?, 0)"
-BOTH = "INSERT INTO note VALUES (?1 || '.a', 1), (?1 || '.b', 1)"
+BOTH = "INSERT INTO note VALUES (? || '.a', 1), (? || '.b', 1)"
 
 
 @pytest.fixture(autouse=True)
@@ -62,10 +62,10 @@ class Storm:
         await self.db.execute_many(INSERT, [(word,), (word,)])
 
     async def breaking(self, word):
-        await self.db.execute("INSERT OR ROLLBACK INTO note VALUES (?1, 0), (?1, 0)", (word,))
+        await self.db.execute("INSERT OR ROLLBACK INTO note VALUES (?, 0), (?, 0)", (word, word))
 
     async def call(self, word):
-        await self.db.write(lambda connection: connection.execute(BOTH, (word,)))
+        await self.db.write(lambda connection: connection.execute(BOTH, (word, word)))
 
     async def block(self, word):
         async with self.db.transaction() as tx:

@@ -49,8 +49,8 @@ async def say(db, session, turn):
             await tx.execute("UPDATE total SET n = n + 1")
             await tx.execute(SAVE, (session, turn, 1, "a" * 500))
     else:                                              # one statement, in a group with others
-        rows = "INSERT INTO message VALUES (?1, ?2, 0, ?3), (?1, ?2, 1, ?3)"
-        await db.execute(rows, (session, turn, "g" * 500))
+        rows = "INSERT INTO message VALUES (?, ?, 0, ?), (?, ?, 1, ?)"
+        await db.execute(rows, (session, turn, "g" * 500) * 2)
 
 async def talk(db, session):
     last = await db.fetch_value("SELECT max(turn) FROM message WHERE session = ?", (session,))

@@ -15,7 +15,7 @@ BY_ID = "SELECT word FROM note WHERE id = ?"
 ALL = "SELECT id FROM note ORDER BY id"
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"
 LONG = (
-    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT ?1) "
+    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT ?) "
     "SELECT let_pass(count(*)) FROM n"
 )
 SLOW = "SELECT let_pass(?)"
