@@ -93,13 +93,17 @@ def is_concurrent(one: object) -> "TypeGuard[concurrent.futures.Future[Any]]":
 
 
 def chain(task: "asyncio.Task[Any]") -> list[Link]:
-    """What a suspended task is made of, from its own coroutine to the one that waits."""
+    """What a suspended task is made of, from its own coroutine to the one that waits.
+
+    Of one that runs, its own coroutine alone: the rest is on the stack of its thread.
+    """
     links: list[Link] = []
-    one: object = task.get_coro()
+    root: Any = task.get_coro()
+    one: object = root
     while one is not None and len(links) < _DEEPEST:
         if _is_link(one):
             links.append(one)
-            one = _next(one)
+            one = _next(one, root)
         elif type(one).__name__ in _BETWEEN:
             one = next((part for part in gc.get_referents(one) if _is_link(part)), None)
         else:
@@ -111,10 +115,23 @@ def _is_link(one: object) -> TypeGuard[Link]:
     return isinstance(one, (CoroutineType, GeneratorType, AsyncGeneratorType))
 
 
-def _next(link: Link) -> object:
+def _next(link: Link, root: Any) -> object:
+    """What ``link`` waits for, in the task that begins with ``root``; None while that runs.
+
+    CPython 3.12 crashes when it is asked what a coroutine that runs waits for. Whether it runs is asked
+    without a call in between, during which the interpreter might go to the thread that runs it.
+    """
+    if type(root) is CoroutineType:
+        if isinstance(link, CoroutineType):
+            return None if root.cr_running else link.cr_await
+        if isinstance(link, GeneratorType):
+            return None if root.cr_running else link.gi_yieldfrom
+        return None if root.cr_running else link.ag_await
     if isinstance(link, CoroutineType):
-        return link.cr_await
-    return link.gi_yieldfrom if isinstance(link, GeneratorType) else link.ag_await
+        return None if link.cr_running else link.cr_await
+    if isinstance(link, GeneratorType):
+        return None if link.gi_running else link.gi_yieldfrom
+    return None  # inside of a coroutine that somebody else has written: it can't be told
 
 
 def code_of(link: Link) -> CodeType:

@@ -31,7 +31,7 @@ from holdfast.pools._deadlock_stacks import all_stacks, blocked_in, is_ours, run
 from holdfast.pools._entry import RUNNING, Entry
 from holdfast.pools._stream_engine import StreamEngine
 
-__all__ = ("Above", "Looker", "is_entry", "permits")
+__all__ = ("Above", "Looker", "is_entry", "permits", "permits_of_stack")
 
 
 class Above(NamedTuple):
@@ -92,6 +92,17 @@ def permits(task: "asyncio.Task[Any]") -> Iterator[tuple[Admission, Link]]:
             yield admission, link
 
 
+def permits_of_stack(frame: FrameType | None) -> Iterator[Admission]:
+    """The pools whose permits are held by the coroutines that run on a stack, from its innermost frame."""
+    waits = False
+    while frame is not None:
+        kind = _kind(frame.f_code)
+        if kind == "holds" and not waits and (admission := _admission(frame)) is not None:
+            yield admission
+        waits = kind == "waits"
+        frame = frame.f_back
+
+
 def _may_hold(task: "asyncio.Task[Any]") -> bool:
     """A quick answer for a task of plain coroutines: whether it is worth while to ask for its permits."""
     one: Any = task.get_coro()
@@ -101,7 +112,7 @@ def _may_hold(task: "asyncio.Task[Any]") -> bool:
         if held and kind != "waits":
             return True
         held = kind == "holds"
-        one = one.cr_await
+        one = None if one.cr_running else one.cr_await  # see _awaiting.py
     return held or hasattr(one, "ag_await") or type(one).__name__ != "FutureIter"
 
 

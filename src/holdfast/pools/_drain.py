@@ -162,7 +162,7 @@ async def wait_posted(watch: Callable[[Callable[[], None]], object], timeout: fl
 
 def permits_here(admission: Admission) -> int:
     """How many permits of that pool the running task holds."""
-    from holdfast.pools._deadlock_above import permits  # noqa: PLC0415 - asked at a pool's end
+    from holdfast.pools._deadlock_above import permits_of_stack  # noqa: PLC0415 - asked at a pool's end
 
-    task = asyncio.current_task()
-    return 0 if task is None else sum(held is admission for held, _ in permits(task))
+    held = permits_of_stack(sys._getframe())  # noqa: SLF001 - the stack of whoever asks
+    return sum(pool is admission for pool in held)

@@ -107,6 +107,31 @@ async def test_a_coroutine_can_close_its_own_pool(end):
     assert pool.stats().in_flight == 0
 
 
+@pytest.mark.parametrize("end", [AsyncPool.aclose, AsyncPool.adrain], ids=["aclose", "adrain"])
+async def test_a_coroutine_below_a_call_can_close_the_pool(end):
+    """However far below, and after it has been suspended."""
+    pool, order = AsyncPool(2), []
+
+    async def last():
+        await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await end(pool)
+        yield "closed"
+
+    async def closer():
+        async for word in last():
+            order.append(word)
+
+    async def session():
+        await asyncio.sleep(0)
+        await pool.run(closer)
+
+    await session()
+
+    assert order == ["closed"]
+    assert pool.stats().in_flight == 0
+
+
 # ---------------------------------------------------------------- stuck
 
 

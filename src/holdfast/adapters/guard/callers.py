@@ -148,13 +148,16 @@ def await_frames(task: Any) -> Frames:
 
 def _chain(coro: Any) -> Frames:
     frames: list[Any] = []
+    # Of one that runs (an eager task's maker) CPython 3.12 can't be asked for more: it would crash.
+    runs = getattr(coro, "cr_running", False) or getattr(coro, "gi_running", False)
     while coro is not None:
         for prefix in ("cr", "ag", "gi"):
             frame = getattr(coro, f"{prefix}_frame", None)
             if frame is not None:
                 if is_application(frame.f_code):
                     frames.append((frame.f_code, frame.f_lasti))
-                coro = getattr(coro, "gi_yieldfrom" if prefix == "gi" else f"{prefix}_await", None)
+                inner = "gi_yieldfrom" if prefix == "gi" else f"{prefix}_await"
+                coro = None if runs else getattr(coro, inner, None)
                 break
         else:
             break
