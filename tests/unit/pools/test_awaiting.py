@@ -18,8 +18,8 @@ async def _generator(task):
 
 async def _outer(task=None):
     await asyncio.sleep(0)
-    async for told in _generator(task):
-        return told
+    (told,) = [told async for told in _generator(task)]
+    return told
 
 
 async def test_of_a_task_that_runs_its_own_coroutine_is_told():
