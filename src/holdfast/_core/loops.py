@@ -50,6 +50,19 @@ __all__ = (
 _KEY = "_holdfast_state"
 
 
+_process = object()
+"""Another one in the child of a fork: what threads have begun before, none of them will end."""
+
+
+def _begin_anew() -> None:
+    global _process  # noqa: PLW0603 - the one place where it is kept
+    _process = object()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
 at_loop_end: "list[Callable[[asyncio.AbstractEventLoop], None]]" = []
 """Called with a loop that is about to close, on which no coroutine will go on."""
 
@@ -133,7 +146,7 @@ class LoopState:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._wake_fd = -1
-        self._writers: dict[object, int] = {}  # who is about to use the descriptor: its thread
+        self._writers: dict[object, tuple[object, int]] = {}  # who is about to use the descriptor
         self.closing = False
         self.kept: set[object] = set()  # what runs here, and nobody else may hold: asyncio does not
         self._closer: AsyncGenerator[None] | None = None
@@ -186,7 +199,7 @@ class LoopState:
             return self._wake_plainly(loop)
         token = object()
         try:
-            self._writers[token] = threading.get_ident()
+            self._writers[token] = (_process, threading.get_ident())
             fd = self._wake_fd
             if fd >= 0:
                 # Set before the write, because the loop may run before the write returns.
@@ -314,10 +327,10 @@ class LoopState:
         self._deliver()
 
     def _wait_for_writers(self) -> None:
-        """Wait for other threads; not for one that is not there, in the child of a fork."""
-        while True:
-            there = {*sys._current_frames()} - {threading.get_ident()}  # noqa: SLF001 - documented
-            if there.isdisjoint(self._writers.copy().values()):
+        """Wait for other threads; not for those that a fork, or the end of the interpreter, has cut off."""
+        me = (_process, threading.get_ident())
+        while any(one[0] is _process and one != me for one in self._writers.copy().values()):
+            if sys.is_finalizing():
                 return
             SystemClock.sleep(0)  # lets them have the interpreter; a fake clock would not
 

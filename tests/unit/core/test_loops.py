@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from holdfast._core import loops
 from holdfast._core.loops import LoopState, loop_state
 from holdfast.testing import FakeClock
 
@@ -406,14 +407,13 @@ def test_the_descriptor_is_closed_only_when_nobody_is_about_to_write_to_it(monke
 
 
 @needs_eventfd
-def test_a_wake_up_that_a_fork_has_cut_off_is_not_waited_for(new_loop):
+def test_a_wake_up_that_a_fork_has_cut_off_is_not_waited_for(monkeypatch, new_loop):
     """In the child the thread that was about to write is not there, and never will have written."""
     loop = new_loop()
     state = loop.run_until_complete(_state())
-    gone = threading.Thread(target=lambda: None)
-    gone.start()
-    gone.join()
-    state._writers[object()] = gone.ident
+    state._writers[object()] = (loops._process, threading.get_ident() + 1)
+    monkeypatch.setattr(loops, "_process", loops._process)  # which is set back at the end
+    loops._begin_anew()  # as in the child
 
     loop.close()
 
