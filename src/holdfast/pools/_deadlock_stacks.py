@@ -48,7 +48,8 @@ _WORK: Final = frozenset(("LoopCall.work", "SubmittedCall.work", "ThreadTurn.wor
 
 def all_stacks() -> dict[int, FrameType]:
     """The innermost frame of every thread."""
-    return sys._current_frames()  # noqa: SLF001 - the only way to another thread's stack
+    with STEADY:
+        return sys._current_frames()  # noqa: SLF001 - the only way to another thread's stack
 
 
 def is_ours(code: CodeType) -> bool:
